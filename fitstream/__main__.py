@@ -1,0 +1,5 @@
+"""`python -m fitstream`."""
+
+from fitstream.cli import main
+
+main()

@@ -1,0 +1,106 @@
+"""The producer: idempotent, acks=all, a deadline round every send."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
+
+from fitstream.broker.ports import Headers, Position
+from fitstream.broker.stopping import stop_client
+from fitstream.errors import Unavailable
+from fitstream.logs import get
+from fitstream.settings import Settings
+
+log = get(__name__)
+_FATAL = (OutOfOrderSequenceNumber, ProducerFenced, UnknownProducerId)
+
+
+class KafkaProducer:
+    """Idempotent producer with a deadline round every send, rebuilt after errors it cannot heal."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: Any = None
+        self._rebuilding = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connects; raises Unavailable when no broker answers in time."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="zstd",
+            linger_ms=5,
+            max_batch_size=131_072,
+            max_request_size=1_048_576,
+            request_timeout_ms=int(self._settings.ack_timeout_s * 1000),
+            metadata_max_age_ms=60_000,
+        )
+        try:
+            async with asyncio.timeout(self._settings.ack_timeout_s):
+                await producer.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await stop_client(producer)
+            raise Unavailable("kafka", str(error)) from error
+        self._producer = producer
+
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Position:
+        """Position of the stored event; after a time-out the event may still land."""
+        if self._producer is None:
+            await self._rebuild(None)
+        producer = self._producer
+        try:
+            async with asyncio.timeout(self._settings.ack_timeout_s):
+                future = await producer.send(topic, value, key, headers=list(headers))
+                stored = await future
+        except _FATAL as error:
+            await self._rebuild(producer)
+            raise Unavailable("kafka", f"producer rebuilt after {error}") from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Unavailable("kafka", type(error).__name__) from error
+        return Position(stored.partition, stored.offset)
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless the broker answers a metadata request."""
+        if self._producer is None:
+            await self._rebuild(None)
+        try:
+            async with asyncio.timeout(2):
+                await self._producer.client.fetch_all_metadata()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Unavailable("kafka", str(error)) from error
+
+    async def stop(self) -> None:
+        """Flushes what is in flight, within 10 s."""
+        if self._producer is not None:
+            await stop_client(self._producer)
+
+    async def _rebuild(self, failed: Any) -> None:
+        async with self._rebuilding:
+            if self._producer is not failed:
+                return
+            self._producer = None
+            if failed is not None:
+                log.warning("producer_rebuilt")
+                await stop_client(failed)
+            await self.start()
+
+
+@asynccontextmanager
+async def open_producer(settings: Settings) -> AsyncIterator[KafkaProducer]:
+    """A producer; a broker that is away now is connected to at the first send."""
+    producer = KafkaProducer(settings)
+    with suppress(Unavailable):
+        await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()

@@ -1,0 +1,116 @@
+"""The dispatcher: tells arq of job rows, again and again until they are done, and plans work.
+
+Any number may run: every plan is one row with a dedupe key, and a ring too many wakes nobody.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from fitstream.crash import crash_point
+from fitstream.errors import Unavailable
+from fitstream.jobs import Doorbell
+from fitstream.logs import get
+from fitstream.metrics import count
+from fitstream.repo import jobs, models
+from fitstream.repo.database import Db, Repo
+from fitstream.repo.jobs import FinishedWeek, NewJob
+from fitstream.settings import Settings
+
+log = get(__name__)
+
+
+class Dispatcher:
+    """Plans and rings until it is told to stop."""
+
+    def __init__(self, repo: Repo, doorbell: Doorbell, settings: Settings) -> None:
+        self._repo = repo
+        self._doorbell = doorbell
+        self._settings = settings
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Polls the job table; an outage of Postgres or Redis is waited out."""
+        while not stop.is_set():
+            try:
+                await self.plan(_now(self._settings))
+                await self.ring_due()
+            except Unavailable as error:
+                log.warning("waiting", service=error.service, detail=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._settings.dispatch_poll_s)
+
+    async def plan(self, now: datetime) -> None:
+        """Turns finished weeks, quiet programmes and the hour into job rows."""
+        settings = self._settings
+        async with self._repo.transaction() as db:
+            finished = await jobs.take_finished_weeks(db)
+            await self._forecast_again(db, finished, now)
+            quiet = await jobs.take_quiet_programmes(
+                db, settings.cohort_quiet_s, settings.cohort_max_s
+            )
+            for programme in quiet:
+                await jobs.insert_job(
+                    db,
+                    NewJob(
+                        kind="cohort_prepare",
+                        queue="light",
+                        dedupe_key=f"cohort:{programme.programme_no}:{programme.stale_since}",
+                        payload={"budget_s": settings.train_budget_s},
+                        programme_no=programme.programme_no,
+                    ),
+                )
+            await self._nightly(db, now)
+
+    async def ring_due(self) -> int:
+        """Tells arq of every due job; how many."""
+        async with self._repo.connection() as db:
+            due = await jobs.due_jobs(db, self._settings.job_resend_s)
+        for job in due:
+            await self._doorbell.ring(job.queue, job.id, job.attempts)
+            count("jobs_sent", kind=job.kind)
+        crash_point("dispatcher_after_enqueue")
+        if due:
+            async with self._repo.transaction() as db:
+                await jobs.mark_sent(db, [job.id for job in due])
+            log.info("jobs_sent", jobs=len(due))
+        return len(due)
+
+    async def _forecast_again(self, db: Db, finished: list[FinishedWeek], now: datetime) -> None:
+        """One forecast job per programme for the customers whose week has just finished."""
+        by_programme: dict[int, set[int]] = {}
+        for week in finished:
+            by_programme.setdefault(week.programme_no, set()).add(week.customer_no)
+        for programme_no, numbers in by_programme.items():
+            if await models.champion(db, programme_no) is None:
+                continue
+            new = NewJob(
+                kind="forecast",
+                queue="forecast",
+                dedupe_key=f"forecast:{programme_no}:weeks:{now.isoformat()}",
+                payload={"customers": sorted(numbers)},
+                programme_no=programme_no,
+            )
+            await jobs.insert_job(db, new)
+
+    async def _nightly(self, db: Db, now: datetime) -> None:
+        """Forecasts for everybody and upkeep, once a day after the set hour."""
+        if now.hour < self._settings.nightly_hour_utc:
+            return
+        day = now.date().isoformat()
+        upkeep = NewJob(kind="upkeep", queue="light", dedupe_key=f"upkeep:{day}")
+        await jobs.insert_job(db, upkeep)
+        for programme_no in await jobs.programmes(db):
+            if await models.champion(db, programme_no) is None:
+                continue
+            new = NewJob(
+                kind="forecast",
+                queue="forecast",
+                dedupe_key=f"forecast:{programme_no}:nightly:{day}",
+                payload={"customers": None},
+                programme_no=programme_no,
+            )
+            await jobs.insert_job(db, new)
+
+
+def _now(settings: Settings) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=settings.clock_offset_s)

@@ -1,0 +1,112 @@
+"""The ledger: batches of samples into Postgres, exactly as often as the merge rule allows."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fitstream import events
+from fitstream.broker import Record, Source
+from fitstream.consumers.dead_letters import DeadLetters
+from fitstream.consumers.loop import Reject, Span
+from fitstream.crash import crash_point
+from fitstream.errors import Halted
+from fitstream.events import SampleBatch
+from fitstream.logs import get
+from fitstream.metrics import count, observe_freshness
+from fitstream.repo import progress
+from fitstream.repo.database import Repo
+from fitstream.repo.ledger import Chunk, LedgerWriter, Written
+
+log = get(__name__)
+GROUP = "ledger"
+
+
+class LedgerEffect:
+    """One transaction per chunk: samples, dirty weeks, devices, and the ledger's own progress."""
+
+    def __init__(self, repo: Repo, source: Source, dead: DeadLetters, generation: int) -> None:
+        self._repo = repo
+        self._source = source
+        self._dead = dead
+        self._generation = generation
+        self._writer = LedgerWriter()
+
+    def decode(self, record: Record) -> SampleBatch:
+        return events.decode(record.value)
+
+    async def resume(self, partition: int, ends: tuple[int, int]) -> int:
+        start, end = ends
+        async with self._repo.transaction() as db:
+            at = await progress.progress_of(db, self._generation, partition)
+            if at is None:
+                return await self._begin(db, partition, start)
+            if at.next_offset < start:
+                log.error("records_lost", partition=partition, first=at.next_offset, next=start)
+                await progress.skip_lost(db, self._generation, partition, (at.next_offset, start))
+                return start
+        if at.next_offset > end or not await self._is_same_topic(partition, at, start):
+            raise Halted(
+                f"partition {partition} ends at {end}, the ledger stands at {at.next_offset}:"
+                " the topic was recreated or the database restored. If that was meant,"
+                " run `fitstream topics --adopt`"
+            )
+        return at.next_offset
+
+    async def _begin(self, db: object, partition: int, start: int) -> int:
+        if start > 0:
+            raise Halted(
+                f"partition {partition} begins at {start}, but the ledger has never read it:"
+                " run `fitstream topics --adopt` to accept that what came before is gone"
+            )
+        await progress.start_progress(db, self._generation, partition, 0)
+        return 0
+
+    async def _is_same_topic(self, partition: int, at: progress.Progress, start: int) -> bool:
+        """Whether the record before our position is still the one that we read last."""
+        if at.next_offset == start or not at.last_batch_id:
+            return True
+        record = await self._source.fetch_one(partition, at.next_offset - 1)
+        if record is None:
+            return True
+        return record.headers.get("batch_id", b"").decode() == at.last_batch_id
+
+    async def write(
+        self, partition: int, span: Span, items: Sequence[tuple[Record, SampleBatch]]
+    ) -> None:
+        crash_point("ledger_before_write")
+        batches = [(record.offset, batch) for record, batch in items]
+        chunk = Chunk(
+            self._generation, partition, span.first, span.next, span.last_batch_id, batches
+        )
+        async with self._repo.transaction() as db:
+            written = await self._writer.write(db, chunk)
+            unknown = set(written.unknown)
+            await self._dead.insert(
+                db,
+                [
+                    Reject(record, "unknown_device", "no such device of that customer")
+                    for record, _ in items
+                    if record.offset in unknown
+                ],
+            )
+            crash_point("ledger_before_commit")
+        crash_point("ledger_after_commit")
+        _note(written, batches)
+
+    async def park(self, rejects: Sequence[Reject]) -> None:
+        await self._dead.park(rejects)
+
+
+def _note(written: Written, batches: Sequence[tuple[int, SampleBatch]]) -> None:
+    count("ledger_samples", written.samples)
+    count("ledger_inserted", written.inserted)
+    count("ledger_updated", written.updated)
+    if batches:
+        newest_s = max(batch.received_at for _, batch in batches) / 1000
+        observe_freshness(datetime.now(UTC).timestamp() - newest_s)
+    log.info(
+        "batch_written",
+        records=len(batches),
+        samples=written.samples,
+        inserted=written.inserted,
+        updated=written.updated,
+    )

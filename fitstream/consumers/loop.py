@@ -1,0 +1,262 @@
+"""The only consumer loop: poll, decode, write, commit. A new consumer is one more Effect.
+
+Nothing correct may depend on a rebalance listener or on the Kafka commit: positions are the
+loop's own, and an effect's write changes nothing when it is repeated.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from fitstream.broker import Record, Source
+from fitstream.errors import Conflict, Halted, Rejected, Unavailable
+from fitstream.logs import get
+
+log = get(__name__)
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_POLL_S = 0.1
+_COMMIT_EVERY_S = 1.0
+_REJECTS_KEPT = 1000
+_REJECTS_MAX = 50
+_REJECTS_IN_A_ROW = 100
+
+
+class Span(NamedTuple):
+    """Offsets [first, next) that one write covers; `first` is the loop's own position."""
+
+    first: int
+    next: int
+    last_batch_id: str
+
+
+class Reject(NamedTuple):
+    """A record that cannot be applied, and why."""
+
+    record: Record
+    code: str
+    detail: str
+
+
+class Limits(NamedTuple):
+    """When a batch closes, how long an outage is borne, when a stuck consumer leaves."""
+
+    max_records: int
+    max_bytes: int
+    max_age_s: float
+    unavailable_max_s: float
+    stuck_after_s: float
+
+
+class Effect(Protocol[T]):
+    """A consumer's outside change."""
+
+    def decode(self, record: Record) -> T:
+        """Pure; raises Rejected for a record that can never be applied."""
+        ...
+
+    async def resume(self, partition: int, ends: tuple[int, int]) -> int:
+        """The offset to go on from, given (log start, log end). Raises Halted."""
+        ...
+
+    async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> None:
+        """Applies a batch; a repeat changes nothing. Raises Unavailable, Conflict(stale)."""
+        ...
+
+    async def park(self, rejects: Sequence[Reject]) -> None:
+        """Keeps what cannot be applied, original bytes and all."""
+        ...
+
+
+class _Buffer:
+    """Records of one partition until count, bytes or age close them into a batch."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.size = 0
+        self.since = 0.0
+
+    def add(self, record: Record) -> None:
+        if not self.records:
+            self.since = time.monotonic()
+        self.records.append(record)
+        self.size += len(record.value)
+
+    def is_closed(self, limits: Limits) -> bool:
+        return bool(self.records) and (
+            len(self.records) >= limits.max_records
+            or self.size >= limits.max_bytes
+            or time.monotonic() - self.since >= limits.max_age_s
+        )
+
+
+class Loop(Generic[T]):
+    """Runs one effect over one source until `stop` is set, then finishes what it holds."""
+
+    def __init__(
+        self, source: Source, effect: Effect[T], limits: Limits, stop: asyncio.Event
+    ) -> None:
+        self._source = source
+        self._effect = effect
+        self._limits = limits
+        self._stop = stop
+        self._epoch = -1
+        self._positions: dict[int, int] = {}
+        self._buffers: dict[int, _Buffer] = {}
+        self._commits: dict[int, int] = {}
+        self._committed_at = 0.0
+        self._moved_at = time.monotonic()
+        self._recent: deque[bool] = deque(maxlen=_REJECTS_KEPT)
+        self._in_a_row = 0
+
+    async def run(self) -> None:
+        """Returns after `stop`; raises Unavailable or Halted when going on makes no sense."""
+        while not self._stop.is_set():
+            await self._forget_revoked()
+            await self._resume_assigned()
+            for record in await self._source.poll(_POLL_S):
+                self._keep(record)
+            await self._write_closed()
+            await self._commit_due()
+            await self._check_stuck()
+        await self._commit()
+
+    async def _forget_revoked(self) -> None:
+        if self._source.epoch() != self._epoch:
+            self._epoch = self._source.epoch()
+            self._positions.clear()
+            self._buffers.clear()
+            self._commits.clear()
+            self._moved_at = time.monotonic()
+
+    async def _resume_assigned(self) -> None:
+        for partition in sorted(self._source.assigned() - set(self._positions)):
+            offset = await self._retry(self._resume_point, partition)
+            await self._source.seek(partition, offset)
+            self._positions[partition] = offset
+            self._buffers[partition] = _Buffer()
+
+    async def _resume_point(self, partition: int) -> int:
+        return await self._effect.resume(partition, await self._source.ends(partition))
+
+    def _keep(self, record: Record) -> None:
+        """Buffers a record; what a stale fetch brings from before our position is dropped."""
+        buffer = self._buffers.get(record.partition)
+        if buffer is None:
+            return
+        last = buffer.records[-1].offset + 1 if buffer.records else 0
+        if record.offset >= max(self._positions[record.partition], last):
+            buffer.add(record)
+
+    async def _write_closed(self) -> None:
+        for partition, buffer in list(self._buffers.items()):
+            if not buffer.is_closed(self._limits):
+                continue
+            self._buffers[partition] = _Buffer()
+            try:
+                await self._handle(partition, buffer.records)
+            except Conflict as error:
+                log.warning("chunk_dropped", partition=partition, reason=error.code)
+                del self._positions[partition], self._buffers[partition]
+            if self._source.epoch() != self._epoch:
+                return
+
+    async def _handle(self, partition: int, records: Sequence[Record]) -> None:
+        first = self._positions[partition]
+        items, rejects = self._decode_all(records)
+        if rejects:
+            await self._retry(self._effect.park, rejects)  # dead letters first, or we do not go on
+        span = Span(first, records[-1].offset + 1, _batch_id(records[-1]))
+        await self._write(partition, span, items)
+        self._positions[partition] = span.next
+        self._commits[partition] = span.next
+        self._moved_at = time.monotonic()
+
+    def _decode_all(self, records: Sequence[Record]) -> tuple[list[tuple[Record, T]], list[Reject]]:
+        items: list[tuple[Record, T]] = []
+        rejects: list[Reject] = []
+        for record in records:
+            try:
+                items.append((record, self._effect.decode(record)))
+                self._note(rejected=False)
+            except Rejected as error:
+                rejects.append(Reject(record, error.code, error.message))
+                self._note(rejected=True)
+        return items, rejects
+
+    async def _write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> None:
+        """Writes a batch; an error that is no outage is narrowed down to its record, and parked."""
+        try:
+            await self._retry(self._effect.write, partition, span, items)
+        except (Unavailable, Conflict, Halted, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("write_failed", partition=partition, first=span.first, next=span.next)
+            if len(items) > 1:
+                await self._write_halves(partition, span, items)
+            elif items:
+                self._note(rejected=True)
+                reject = Reject(items[0][0], "unwritable", f"{type(error).__name__}: {error}")
+                await self._retry(self._effect.park, [reject])
+                await self._retry(self._effect.write, partition, span, [])
+            else:
+                raise
+
+    async def _write_halves(
+        self, partition: int, span: Span, items: Sequence[tuple[Record, T]]
+    ) -> None:
+        middle = len(items) // 2
+        last = items[middle - 1][0]
+        cut = Span(span.first, last.offset + 1, _batch_id(last))
+        await self._write(partition, cut, items[:middle])
+        await self._write(partition, span._replace(first=cut.next), items[middle:])
+
+    async def _retry(self, call: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same call until the service is back; after the limit the process gives up."""
+        deadline = time.monotonic() + self._limits.unavailable_max_s
+        delay_s = 0.1
+        while True:
+            try:
+                return await call(*args, **kwargs)
+            except Unavailable as error:
+                if time.monotonic() > deadline or self._stop.is_set():
+                    raise
+                log.warning("waiting", service=error.service, detail=str(error))
+                await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
+                delay_s = min(delay_s * 2, 5.0)
+
+    def _note(self, *, rejected: bool) -> None:
+        self._recent.append(rejected)
+        self._in_a_row = self._in_a_row + 1 if rejected else 0
+        if self._in_a_row >= _REJECTS_IN_A_ROW or sum(self._recent) > _REJECTS_MAX:
+            text = "too many records cannot be applied: this looks like a bad deploy, not bad data"
+            raise Halted(text)
+
+    async def _commit_due(self) -> None:
+        if self._commits and time.monotonic() - self._committed_at >= _COMMIT_EVERY_S:
+            await self._commit()
+
+    async def _commit(self) -> None:
+        if self._commits and self._source.epoch() == self._epoch:
+            await self._source.commit(self._commits)
+        self._commits = {}
+        self._committed_at = time.monotonic()
+
+    async def _check_stuck(self) -> None:
+        """Leaves when there is something to read and nothing was read for a while."""
+        if time.monotonic() - self._moved_at < self._limits.stuck_after_s:
+            return
+        self._moved_at = time.monotonic()
+        for partition, position in self._positions.items():
+            _, end = await self._source.ends(partition)
+            if end > position and not self._buffers[partition].records:
+                raise Unavailable("kafka", f"partition {partition} has stopped delivering")
+
+
+def _batch_id(record: Record) -> str:
+    return record.headers.get("batch_id", b"").decode(errors="replace")

@@ -1,0 +1,231 @@
+"""The roller: closes weeks, and turns each dirty one into files and at most one new version.
+
+A lease with an epoch lets any number of rollers work; the compare-and-set in Postgres is the only
+commit point. A crash before it leaves orphan objects, after it nothing is left to do.
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from fitstream import weekfile
+from fitstream.clock import slot_of, slot_start, zone_for
+from fitstream.crash import crash_point
+from fitstream.errors import Conflict, NotFound, Unavailable
+from fitstream.logs import get
+from fitstream.metrics import count
+from fitstream.repo import customers, jobs, samples, weeks
+from fitstream.repo.database import Repo
+from fitstream.repo.jobs import NewJob
+from fitstream.repo.weeks import Claim, NewVersion, WeekState
+from fitstream.settings import Settings
+from fitstream.store import Store
+from fitstream.weekfile import WeekContent, short_sha
+
+log = get(__name__)
+_RETRY_S = 10.0
+_ALARM_RETRY_S = 600.0
+
+
+class Roller:
+    """Rolls what is due until it is told to stop."""
+
+    def __init__(self, repo: Repo, store: Store, settings: Settings) -> None:
+        self._repo = repo
+        self._store = store
+        self._settings = settings
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Polls for due weeks; an outage is waited out."""
+        while not stop.is_set():
+            try:
+                await self.close_due(_now(self._settings))
+                busy = await self.roll_due()
+            except Unavailable as error:
+                log.warning("waiting", service=error.service, detail=str(error))
+                busy = False
+            if not busy:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self._settings.roll_poll_s)
+
+    async def close_due(self, now: datetime) -> int:
+        """Closes weeks that are complete, or whose grace is over; how many."""
+        grace = slot_of(now - timedelta(hours=self._settings.grace_hours))
+        silent = now - timedelta(hours=self._settings.device_silent_hours)
+        async with self._repo.transaction() as db:
+            closed = await weeks.close_due(db, slot_of(now), grace, silent)
+        if closed:
+            count("weeks_closed", len(closed))
+            log.info("weeks_closed", weeks=len(closed))
+        return len(closed)
+
+    async def roll_due(self) -> bool:
+        """Rolls the weeks that are due now; whether there were any."""
+        settings = self._settings
+        quiet = (settings.late_quiet_s, settings.late_max_s)
+        async with self._repo.transaction() as db:
+            claims = await weeks.claim_due(
+                db, self._owner, settings.roll_lease_s, quiet, settings.roll_concurrency
+            )
+        crash_point("roller_after_claim")
+        await asyncio.gather(*(self._roll_or_release(claim) for claim in claims))
+        return bool(claims)
+
+    async def _roll_or_release(self, claim: Claim) -> None:
+        try:
+            outcome = await self.roll(claim)
+        except Unavailable as error:
+            outcome = "unavailable"
+            log.warning("roll_postponed", week=claim.week, detail=str(error))
+            await self._release(claim, _RETRY_S)
+        except Conflict as error:
+            outcome = error.code
+            log.warning("roll_given_up", week=claim.week, reason=error.code, detail=error.message)
+            if error.code == "object_differs":
+                await self._release(claim, _ALARM_RETRY_S)
+        count("weeks_rolled", outcome=outcome)
+
+    async def roll(self, claim: Claim) -> str:
+        """One week from snapshot to commit; `rolled`, or `unchanged` when no version was due.
+
+        Raises Conflict(lease_lost) when another roller took over.
+        """
+        state, content = await self._snapshot(claim)
+        sha = await asyncio.to_thread(weekfile.content_sha, content)
+        if sha == state.content_sha:
+            await self._commit(state, claim, None)
+            return "unchanged"
+        changed = weekfile.changes(await self._before(state), content)
+        number = (state.current_version or 0) + 1
+        files = await self._put_files(state, content, number, sha)
+        new = NewVersion(
+            version=number,
+            content_sha=sha,
+            rows=len(content.rows),
+            slots=len(content.slots),
+            measured=weekfile.measured(content),
+            files=files,
+            reason=_reason(state, changed),
+            changed=changed,
+        )
+        await self._commit(state, claim, new)
+        log.info("week_rolled", week=state.week, version=number, reason=new.reason)
+        return "rolled"
+
+    async def _snapshot(self, claim: Claim) -> tuple[WeekState, WeekContent]:
+        """State and rows of one instant; the transaction ends before anything is put."""
+        async with self._repo.transaction("repeatable_read", readonly=True) as db:
+            state = await weeks.snapshot_state(db, claim.customer_no, claim.week)
+            if state.lease_epoch != claim.lease_epoch:
+                raise Conflict("lease_lost", f"the lease on {claim.week} was taken over")
+            span = (state.start_slot, state.end_slot)
+            rows = await samples.rows_of(db, claim.customer_no, span)
+            zones = await customers.zones_of(db, claim.customer_no)
+        bounds = (state.week, state.start_slot, state.end_slot)
+        zone = zone_for(state.week, zones)
+        return state, weekfile.week_content(state.customer_id, bounds, zone, rows)
+
+    async def _before(self, state: WeekState) -> list[dict[str, Any]] | None:
+        """What the current version holds; None when there is none, or its file is gone."""
+        if not state.files:
+            return None
+        key = next(file["key"] for file in state.files if file["kind"] == "week")
+        try:
+            return weekfile.decode_week(await self._store.get(key))
+        except NotFound:
+            log.error("version_file_missing", key=key)
+            return None
+
+    async def _put_files(
+        self, state: WeekState, content: WeekContent, number: int, sha: str
+    ) -> list[dict[str, Any]]:
+        folder = f"users/{state.customer_id}/weeks/{state.week}"
+        body = await asyncio.to_thread(weekfile.encode_week, content)
+        entries = [await self._put(folder, number, "week", body)]
+        if weekfile.needs_originals(content):
+            originals = await asyncio.to_thread(weekfile.encode_originals, content.rows)
+            entries.append(await self._put(folder, number, "originals", originals))
+        crash_point("roller_after_data")
+        manifest = msgspec.json.encode(
+            {
+                "schema": weekfile.SCHEMA_VERSION,
+                "customer_id": state.customer_id,
+                "week": state.week,
+                "from": slot_start(state.start_slot),
+                "to": slot_start(state.end_slot),
+                "zone": content.zone,
+                "version": number,
+                "previous_version": state.current_version,
+                "content_sha": sha,
+                "rows": len(content.rows),
+                "slots": state.end_slot - state.start_slot,
+                "measured": weekfile.measured(content),
+                "files": entries,
+            }
+        )
+        key = f"{folder}/manifest-v{number:04d}-{short_sha(manifest)}.json"
+        await self._store.put_new(key, manifest, "application/json")
+        crash_point("roller_after_manifest")
+        return [*entries, {"kind": "manifest", "key": key}]
+
+    async def _put(self, folder: str, number: int, kind: str, body: bytes) -> dict[str, Any]:
+        suffix = "" if kind == "week" else f"-{kind}"
+        key = f"{folder}/v{number:04d}-{short_sha(body)}{suffix}.parquet"
+        stored = await self._store.put_new(key, body, "application/vnd.apache.parquet")
+        return {"kind": kind, "key": key, "bytes": stored.size, "sha256": stored.sha256}
+
+    async def _commit(self, state: WeekState, claim: Claim, new: NewVersion | None) -> None:
+        """The commit point: version, state and job row together, or not at all."""
+        crash_point("roller_before_commit")
+        version = new.version if new else state.current_version
+        async with self._repo.transaction() as db:
+            await weeks.finish_roll(db, state, claim, version)
+            if new is not None:
+                await weeks.insert_version(db, state.customer_no, state.week, new)
+                if state.closed_at is not None and state.forced_job_id is None:
+                    await jobs.insert_job(db, _finished(state, new.version))
+            if state.forced_job_id is not None:
+                result = {"version": version, "changed": new is not None}
+                await jobs.complete_roll(db, state.forced_job_id, result)
+        crash_point("roller_after_commit")
+
+    async def _release(self, claim: Claim, retry_after_s: float) -> None:
+        with suppress(Unavailable):  # the lease runs out by itself
+            async with self._repo.transaction() as db:
+                await weeks.release_lease(db, claim, retry_after_s)
+
+
+def _finished(state: WeekState, version: int) -> NewJob:
+    return NewJob(
+        kind="week_finished",
+        queue="none",
+        dedupe_key=f"week_finished:{state.customer_id}:{state.week}:{version}",
+        payload={"customer": state.customer_id, "week": state.week, "version": version},
+        programme_no=state.programme_no,
+        customer_no=state.customer_no,
+    )
+
+
+def _reason(state: WeekState, changed: dict[str, Any]) -> str:
+    """Why there is a version, in words that a person reads on the page."""
+    if state.forced_job_id is not None:
+        return "forced"
+    if state.current_version is None:
+        return "week closed"
+    words = {"added": "late data", "corrected": "corrected", "removed": "deleted"}
+    parts = [
+        f"{word}: {changed[kind]} slot{'s' if changed[kind] > 1 else ''}"
+        for kind, word in words.items()
+        if changed[kind]
+    ]
+    return ", ".join(parts) or "device priority or bounds"
+
+
+def _now(settings: Settings) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=settings.clock_offset_s)

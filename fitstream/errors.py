@@ -1,0 +1,66 @@
+"""The kinds of failure that domain code raises; anything else is a bug.
+
+Must not know about HTTP, topics or exit codes: `gateway/middlewares.py`, the consumer loop and
+`cli.py` each turn a kind into their own answer.
+"""
+
+
+class FitstreamError(Exception):
+    """Root of the kinds; never raised itself."""
+
+
+class Rejected(FitstreamError):
+    """The input is wrong and stays wrong: answered 4xx or parked, never retried.
+
+    `code` is stable and meant for programs, `message` says what to do. `status` is the HTTP
+    status a gateway answers with (400 unless the contract names another), `extra` goes beside
+    them into the answer.
+    """
+
+    def __init__(
+        self, code: str, message: str, status: int = 400, extra: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.extra = extra or {}
+
+
+class NotFound(FitstreamError):
+    """What was asked for does not exist, or the caller may not know that it does."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was not found")
+        self.what = what
+
+
+class Conflict(FitstreamError):
+    """The state moved on: a lost compare-and-set, or a taken name (`existing_id` has it)."""
+
+    def __init__(self, code: str, message: str, existing_id: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.existing_id = existing_id
+
+
+class Unavailable(FitstreamError):
+    """Something outside did not answer in time; the same call may succeed later."""
+
+    def __init__(self, service: str, message: str = "", retry_after_s: float = 5.0) -> None:
+        super().__init__(f"{service} is not available{': ' + message if message else ''}")
+        self.service = service
+        self.retry_after_s = retry_after_s
+
+
+class TooMany(FitstreamError):
+    """The caller asks more often than allowed; it may ask again after `retry_after_s`."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many requests; slow down and spread them")
+        self.retry_after_s = retry_after_s
+
+
+class Halted(FitstreamError):
+    """Going on would break the promise (a lost topic, a restored database): a person decides."""

@@ -1,0 +1,201 @@
+"""Who may see administrators' pages: login, logout, the guard around each handler, error pages."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from fitstream.errors import Conflict, FitstreamError, NotFound, Rejected, TooMany, Unavailable
+from fitstream.gateway import sessions
+from fitstream.gateway.api.answers import now
+from fitstream.gateway.keys import RATES, REPO, SETTINGS
+from fitstream.gateway.view.cookies import Cookies
+from fitstream.gateway.view.templates import Shell, html, see
+from fitstream.gateway.view.words import capital, sentence_of
+from fitstream.ids import new_id
+from fitstream.logs import get
+
+log = get(__name__)
+COOKIES = web.AppKey("admin_cookies", Cookies)
+HOME = "/admin"
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """The administrator who looks, and the token of the forms on the page."""
+
+    email: str
+    token: str
+    csrf: str
+    now: datetime
+
+    def shell(self, section: str) -> Shell:
+        """What surrounds a page of `section`."""
+        return Shell(section=section, email=self.email, csrf=self.csrf, now=self.now)
+
+
+class ErrorPage(msgspec.Struct, frozen=True):
+    """What went wrong, what to do next, and how to find it in the log."""
+
+    title: str
+    text: str
+    home: str
+    request_id: str = ""
+
+
+class LoginPage(msgspec.Struct, frozen=True):
+    """The form again, with what was wrong."""
+
+    email: str
+    error: str
+    next: str
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PageHandler = Callable[[web.Request, Viewer], Awaitable[web.StreamResponse]]
+
+
+def page(handler: PageHandler) -> Handler:
+    """Only administrators pass; others are shown the login, errors become pages."""
+
+    async def inside(request: web.Request) -> web.StreamResponse:
+        viewer = await find_viewer(request)
+        return await handler(request, viewer) if viewer else _to_login(request)
+
+    return answered(inside)
+
+
+def form(handler: PageHandler) -> Handler:
+    """The same for an unsafe request: its origin and token are checked first."""
+
+    async def inside(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+        await request.app[COOKIES].check_form(request)
+        return await handler(request, viewer)
+
+    return page(inside)
+
+
+def answered(handler: Handler) -> Handler:
+    """Every error of a page is a page: the middleware around it answers programs."""
+
+    async def inside(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except FitstreamError as error:
+            return error_page(request, error)
+        except web.HTTPException:
+            raise
+        except Exception:  # a bug: say so, and how to find it in the log
+            request_id = new_id("req")
+            log.exception("page_failed", path=request.match_info.route.name, request_id=request_id)
+            text = "This is our fault, not yours. Try again; if it stays, tell us the number below."
+            return _render(request, ErrorPage("Something went wrong", text, HOME, request_id), 500)
+
+    return inside
+
+
+def error_page(request: web.Request, error: FitstreamError) -> web.Response:
+    """An error kind in words, with its status."""
+    match error:
+        case NotFound():
+            text = capital(f"{error}: it may have been removed, or the address has a typing error")
+            return _render(request, ErrorPage("Not found", text, HOME), 404)
+        case Rejected():
+            shown = ErrorPage("That did not work", sentence_of(error), HOME)
+            return _render(request, shown, error.status)
+        case Conflict():
+            return _render(
+                request, ErrorPage("That did not work", capital(error.message), HOME), 409
+            )
+        case TooMany():
+            return _render(request, ErrorPage("Too fast", capital(str(error)), HOME), 429)
+        case Unavailable():
+            text = (
+                f"{error.service.capitalize()} does not answer. Nothing is lost; try again shortly."
+            )
+            return _render(request, ErrorPage("Not available just now", text, HOME), 503)
+    return _render(request, ErrorPage("Something went wrong", capital(str(error)), HOME), 500)
+
+
+async def find_viewer(request: web.Request) -> Viewer | None:
+    """The administrator of the session cookie, if the session lives."""
+    cookies = request.app[COOKIES]
+    token = request.cookies.get(cookies.session, "")
+    if not token:
+        return None
+    at = now(request)
+    session = await sessions.find_session(request.app[REPO], token, at, request.app[SETTINGS])
+    if session is None or session.role != "admin":
+        return None
+    return Viewer(session.email, token, cookies.form_token(token), at)
+
+
+async def show_login(request: web.Request) -> web.StreamResponse:
+    """The login form; who is logged in goes on."""
+    target = _local(request.query.get("next", ""))
+    if await find_viewer(request) is not None:
+        return see(target)
+    return _login_form(request, LoginPage("", "", target))
+
+
+async def log_in(request: web.Request) -> web.StreamResponse:
+    """A new session and its cookie, or the form again; the same answer for all that is wrong."""
+    cookies, settings = request.app[COOKIES], request.app[SETTINGS]
+    fields = await cookies.check_form(request, is_login=True)
+    email, target = fields.get("email", "")[:254], _local(fields.get("next", ""))
+    request.app[RATES].take(f"login:{email.lower()}")
+    try:
+        session = await sessions.login(
+            request.app[REPO], email, fields.get("password", "")[:1024], now(request), settings
+        )
+    except Rejected as error:
+        return _login_form(request, LoginPage(email, sentence_of(error), target), 401)
+    if session.role != "admin":
+        await sessions.logout(request.app[REPO], session.token)
+        text = "This account has no administrator's role."
+        return _login_form(request, LoginPage(email, text, target), 403)
+    response = see(target)
+    cookies.set_session(response, session.token, settings.admin_absolute_s)
+    return response
+
+
+async def log_out(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Ends the session here and in the database."""
+    await sessions.logout(request.app[REPO], viewer.token)
+    response = see("/admin/login")
+    request.app[COOKIES].end(response)
+    return response
+
+
+async def unknown(request: web.Request, _: Viewer) -> web.StreamResponse:
+    """An address below /admin that is no page."""
+    raise NotFound("this page")
+
+
+def _login_form(request: web.Request, shown: LoginPage, status: int = 200) -> web.Response:
+    cookies = request.app[COOKIES]
+    visitor = cookies.visitor_of(request)
+    shell = Shell(section="login", csrf=cookies.form_token(visitor), now=now(request))
+    response = html(request, "admin/login.html", shell, shown, status)
+    cookies.set_visitor(response, visitor)
+    return response
+
+
+def _to_login(request: web.Request) -> web.Response:
+    """To the login and back; a fragment tells the script to load the login as a whole page."""
+    if request.headers.get("HX-Request"):
+        return web.Response(status=204, headers={"HX-Redirect": "/admin/login"})
+    if request.method != "GET":
+        return see("/admin/login")
+    return see(f"/admin/login?next={quote(request.rel_url.path_qs, safe='')}")
+
+
+def _local(target: str) -> str:
+    """Where to go after login: only a page of ours."""
+    return target if target.startswith("/admin") and "\\" not in target else HOME
+
+
+def _render(request: web.Request, shown: ErrorPage, status: int) -> web.Response:
+    shell = Shell(section="error", now=now(request))
+    return html(request, "errors/error.html", shell, shown, status)

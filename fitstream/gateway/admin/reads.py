@@ -1,0 +1,134 @@
+"""What administrators' pages show, read through the views that answer `/v1`.
+
+So a page and the API can never disagree. Must not hold SQL or rules of its own.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from fitstream.clock import day_bounds, slot_start
+from fitstream.combined import combine
+from fitstream.errors import NotFound
+from fitstream.gateway.api import customers as customer_views
+from fitstream.gateway.api import devices as device_views
+from fitstream.gateway.api import jobs as job_views
+from fitstream.gateway.api import readings, system, training
+from fitstream.gateway.api import weeks as week_views
+from fitstream.gateway.keys import REPO
+from fitstream.gateway.view.data import (
+    Customer,
+    Day,
+    Device,
+    Forecast,
+    Items,
+    Quarter,
+    Week,
+    WeekSlots,
+)
+from fitstream.gateway.view.operations import Job, Model, Pipeline, Run
+from fitstream.merge import unscaled
+from fitstream.repo import customers as customer_rows
+from fitstream.repo import samples
+
+T = TypeVar("T")
+View = Callable[[web.Request], Awaitable[web.Response]]
+
+
+async def ask(request: web.Request, view: View, kind: type[T], **query: str | None) -> T:
+    """What `view` answers to this path with `query`, as `kind`; its errors pass through."""
+    given = {name: value for name, value in query.items() if value}
+    asked = request.clone(method="GET", rel_url=request.rel_url.with_query(given))
+    body = (await view(asked)).body
+    return msgspec.json.decode(body if isinstance(body, bytes) else b"null", type=kind)
+
+
+async def pipeline(request: web.Request) -> Pipeline:
+    """Counts, lag and freshness of every hop."""
+    found = msgspec.json.encode(await system.overview(request))
+    return msgspec.json.decode(found, type=Pipeline)
+
+
+async def customer(request: web.Request) -> Customer:
+    """The customer of the path; raises NotFound."""
+    return await ask(request, customer_views.get_customer, Customer)
+
+
+async def customers(request: web.Request, search: str, only: str, after: str) -> Items[Customer]:
+    """A page of customers."""
+    query = {"search": search, "filter": only, "after": after, "limit": "50"}
+    return await ask(request, customer_views.list_customers, Items[Customer], **query)
+
+
+async def devices(request: web.Request) -> list[Device]:
+    """Devices of the customer, best priority first."""
+    return (await ask(request, device_views.list_devices, Items[Device])).items
+
+
+async def days(request: web.Request, first: date, last: date) -> list[Day]:
+    """Totals per local day."""
+    span = {"from": first.isoformat(), "to": last.isoformat()}
+    return (await ask(request, readings.list_days, Items[Day], **span)).items
+
+
+async def sample_rows(
+    request: web.Request, span: tuple[str, str], after: str
+) -> Items[dict[str, object]]:
+    """Raw rows as the devices sent them."""
+    query = {"from": span[0], "to": span[1], "after": after, "limit": "48"}
+    return await ask(request, readings.list_samples, Items[dict[str, object]], **query)
+
+
+async def quarters(request: web.Request, zone: str, first: date, last: date) -> list[Quarter]:
+    """One entry per measured slot over all devices, of local days with both ends in."""
+    span = (day_bounds(first, zone)[0], day_bounds(last, zone)[1])
+    async with request.app[REPO].connection() as db:
+        found = await customer_rows.get_customer(db, request.match_info["customer"])
+        slots = combine(await samples.rows_of(db, found.customer_no, span))
+    return [
+        Quarter(slot=slot_start(slot.slot), device_id=slot.device_id, **unscaled(slot.values))
+        for slot in slots
+        if slot.is_measured
+    ]
+
+
+async def weeks(request: web.Request, after: str) -> Items[Week]:
+    """Weeks of the customer, newest first."""
+    return await ask(request, week_views.list_weeks, Items[Week], after=after, limit="12")
+
+
+async def week(request: web.Request) -> Week:
+    """The week of the path with its versions."""
+    return await ask(request, week_views.get_week, Week)
+
+
+async def week_slots(request: web.Request) -> WeekSlots:
+    """One state per slot of the week of the path."""
+    return await ask(request, week_views.week_slots, WeekSlots)
+
+
+async def forecast(request: web.Request, target: str) -> Forecast | None:
+    """The latest forecast of a target, None when there is none."""
+    try:
+        return await ask(request, training.forecast_latest, Forecast, target=target)
+    except NotFound:
+        return None
+
+
+async def jobs(request: web.Request, state: str, kind: str, after: str) -> Items[Job]:
+    """A page of jobs, newest first."""
+    query = {"state": state, "kind": kind, "after": after, "limit": "30"}
+    return await ask(request, job_views.list_jobs, Items[Job], **query)
+
+
+async def runs(request: web.Request, after: str) -> Items[Run]:
+    """Training runs, newest first."""
+    return await ask(request, training.list_runs, Items[Run], after=after, limit="10")
+
+
+async def models(request: web.Request) -> list[Model]:
+    """The newest models."""
+    return (await ask(request, training.list_models, Items[Model], limit="20")).items

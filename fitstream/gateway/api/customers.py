@@ -1,0 +1,121 @@
+"""Customers: create, list, read, change; their login."""
+
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from fitstream.errors import Rejected
+from fitstream.gateway import sessions
+from fitstream.gateway.api.answers import after, answer, body, limit, now, page, without
+from fitstream.gateway.keys import REPO
+from fitstream.repo import accounts, customers
+from fitstream.repo.customers import Customer, NewCustomer
+from fitstream.samples import Text
+
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
+FILTERS = ("silent", "incomplete", "no_forecast")
+
+
+class Consents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Consent by purpose; the default is no."""
+
+    training: bool | msgspec.UnsetType = msgspec.UNSET
+    sharing: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class CreateCustomer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Body of POST /v1/customers."""
+
+    zone: Text
+    programme: Text = "default"
+    external_id: Text | None = None
+    email: Email | None = None
+    name: Text | None = None
+    consents: Consents = Consents()
+
+
+class PatchCustomer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Body of PATCH /v1/customers/{id}; what is left out stays."""
+
+    zone: Text | None = None
+    email: Email | None = None
+    name: Text | None = None
+    consents: Consents = Consents()
+    deactivated: bool | None = None
+
+
+class PutAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of PUT /v1/customers/{id}/account."""
+
+    email: Email
+    password: Annotated[str, Meta(max_length=sessions.PASSWORD_MAX)]
+
+
+def shown(customer: Customer) -> dict[str, Any]:
+    """A customer as the API shows it: no internal number."""
+    consents = {"training": customer.training, "sharing": customer.sharing}
+    hidden = ("customer_no", "programme_no", "training", "sharing")
+    return without(customer, *hidden) | {"consents": consents}
+
+
+async def create_customer(request: web.Request) -> web.Response:
+    wanted = await body(request, CreateCustomer)
+    new = NewCustomer(
+        zone=wanted.zone,
+        programme=wanted.programme,
+        external_id=wanted.external_id,
+        email=wanted.email,
+        name=wanted.name,
+        consents=_given(wanted.consents),
+    )
+    async with request.app[REPO].transaction() as db:
+        customer = await customers.create_customer(db, new)
+    return answer(shown(customer), 201)
+
+
+async def list_customers(request: web.Request) -> web.Response:
+    only = request.query.get("filter") or None
+    if only is not None and only not in FILTERS:
+        raise Rejected("bad_filter", f"`filter` is one of {', '.join(FILTERS)}")
+    search = request.query.get("search") or None
+    count = limit(request)
+    async with request.app[REPO].connection() as db:
+        found = await customers.list_customers(db, search, only, after(request, int) or 0, count)
+    following = found[-1].customer_no if len(found) == count else None
+    return page([shown(customer) for customer in found], following)
+
+
+async def get_customer(request: web.Request) -> web.Response:
+    async with request.app[REPO].connection() as db:
+        return answer(shown(await customers.get_customer(db, request.match_info["customer"])))
+
+
+async def patch_customer(request: web.Request) -> web.Response:
+    change = await body(request, PatchCustomer)
+    async with request.app[REPO].transaction() as db:
+        customer = await customers.get_customer(db, request.match_info["customer"])
+        number = customer.customer_no
+        await customers.update_profile(db, number, change.name, change.email)
+        await customers.set_consents(db, number, _given(change.consents))
+        if change.zone is not None and change.zone != customer.zone:
+            await customers.move(db, number, change.zone, now(request))
+        if change.deactivated is not None:
+            await customers.set_deactivated(db, number, change.deactivated)
+        return answer(shown(await customers.get_customer(db, customer.id)))
+
+
+async def put_account(request: web.Request) -> web.Response:
+    wanted = await body(request, PutAccount)
+    password_hash = await sessions.hash_password(wanted.password)
+    async with request.app[REPO].transaction() as db:
+        customer = await customers.get_customer(db, request.match_info["customer"])
+        await accounts.set_customer_login(db, customer.customer_no, wanted.email, password_hash)
+        account = await accounts.find_account(db, wanted.email)
+    return answer({"account_id": account.id if account else None}, 201)
+
+
+def _given(consents: Consents) -> dict[str, bool]:
+    fields = msgspec.structs.asdict(consents)
+    return {purpose: granted for purpose, granted in fields.items() if granted is not msgspec.UNSET}

@@ -1,0 +1,43 @@
+"""Jobs: what runs, has run and failed; cancel and retry."""
+
+from datetime import datetime
+
+from aiohttp import web
+
+from fitstream.gateway.api.answers import after, answer, limit, page, without
+from fitstream.gateway.keys import REPO
+from fitstream.repo import jobs
+from fitstream.repo.jobs import Job
+
+_HIDDEN = ("run_after",)
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    count = limit(request)
+    only = (request.query.get("state") or None, request.query.get("kind") or None)
+    position = after(request, tuple[datetime, str])
+    async with request.app[REPO].connection() as db:
+        found = await jobs.list_jobs(db, position, only, count)
+    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
+    return page([without(job, *_HIDDEN) for job in found], following)
+
+
+async def get_job(request: web.Request) -> web.Response:
+    async with request.app[REPO].connection() as db:
+        return _shown(await jobs.get_job(db, request.match_info["job"]))
+
+
+async def cancel_job(request: web.Request) -> web.Response:
+    async with request.app[REPO].transaction() as db:
+        await jobs.cancel(db, request.match_info["job"])
+        return _shown(await jobs.get_job(db, request.match_info["job"]), 202)
+
+
+async def retry_job(request: web.Request) -> web.Response:
+    async with request.app[REPO].transaction() as db:
+        await jobs.retry(db, request.match_info["job"])
+        return _shown(await jobs.get_job(db, request.match_info["job"]), 202)
+
+
+def _shown(job: Job, status: int = 200) -> web.Response:
+    return answer(without(job, *_HIDDEN), status)

@@ -1,0 +1,219 @@
+"""POST /v1/samples, the hot path: decode, judge, publish, and answer only after Kafka has it.
+
+Asks no database (but for `?missing=1`). Unknown outcome is 503: the device keeps the data.
+"""
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
+
+from fitstream import events, posts, samples
+from fitstream.clock import slot_of, slot_start
+from fitstream.crash import crash_point
+from fitstream.errors import FitstreamError, Rejected, Unavailable
+from fitstream.gateway.api.missing import missing_slots
+from fitstream.gateway.credentials import Principal
+from fitstream.gateway.keys import IN_FLIGHT, KEYS, PRODUCER, RATES, REPO, SETTINGS
+from fitstream.gateway.middlewares import PRINCIPAL
+from fitstream.metrics import count
+from fitstream.samples import Checked, Decoded, Verdict
+from fitstream.settings import Settings
+
+_REJECTS_KEPT = 100
+_EARLIEST_NEXT = timedelta(seconds=60)
+
+
+class RejectedRow(msgspec.Struct, frozen=True):
+    """Verdict on a row that was not accepted."""
+
+    index: int
+    code: str
+    message: str
+    retry: bool
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a 202 says: where the accepted rows stand, and what became of the others."""
+
+    batch_id: str
+    device_id: str
+    generation: int
+    partition: int
+    offset: int
+    accepted: int
+    content_sha: str
+    rejected: list[RejectedRow]
+    server_time: datetime
+    next_post_at: datetime
+    missing: list[tuple[datetime, datetime]] | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def post_samples(request: web.Request) -> web.Response:
+    """One post of one device; see docs/api.md."""
+    try:
+        response = await _post(request)
+    except FitstreamError as error:
+        count("posts", status=type(error).__name__)
+        raise
+    count("posts", status="accepted")
+    return response
+
+
+async def _post(request: web.Request) -> web.Response:
+    settings = request.app[SETTINGS]
+    principal: Principal = request[PRINCIPAL]
+    request.app[RATES].take(principal.key_id)
+    body = await read_body(request, settings)
+    with request.app[IN_FLIGHT].hold(len(body)):
+        now = datetime.now(UTC) + timedelta(seconds=settings.clock_offset_s)
+        decoded = _decode(request, body, settings.rows_max)
+        if decoded.envelope.device_id != principal.device_id:
+            text = f"this key posts for device {principal.device_id} only"
+            raise Rejected("device_mismatch", text, 403)
+        checked = samples.check(decoded, samples.window(now, settings.backfill_days))
+        _refuse_empty(decoded, checked)
+        receipt = await _publish(request, decoded, checked, now)
+    return web.Response(body=_encode(receipt), status=202, content_type="application/json")
+
+
+async def read_body(request: web.Request, settings: Settings) -> bytes:
+    """The body, gunzipped, within its limits of size and time. Raises Rejected(413, 415, 408)."""
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise Rejected("unsupported_encoding", "send the body plain or as gzip", 415)
+    too_large = Rejected(
+        "body_too_large",
+        f"a post may have {settings.body_max_bytes} bytes ({settings.inflated_max_bytes} inflated);"
+        " send it in parts",
+        413,
+    )
+    if (request.content_length or 0) > settings.body_max_bytes:
+        raise too_large
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large from None
+    except TimeoutError:
+        raise Rejected("slow_body", "the body did not arrive in time", 408) from None
+    except (web.RequestPayloadError, ContentEncodingError) as error:
+        raise Rejected("unreadable", "the body is not valid gzip") from error
+    if encoding == "identity" and len(body) > settings.body_max_bytes:
+        raise too_large
+    return body
+
+
+def _decode(request: web.Request, body: bytes, rows_max: int) -> Decoded:
+    match request.content_type:
+        case "application/json":
+            return posts.decode_json(body, rows_max)
+        case "text/csv":
+            return posts.decode_csv(body, request.query, rows_max)
+    raise Rejected("unsupported_type", "send application/json or text/csv", 415)
+
+
+def _refuse_empty(decoded: Decoded, checked: Checked) -> None:
+    if checked.accepted:
+        return
+    if checked.rejected:
+        count_rejected(checked.rejected)
+        text = "every row was refused; `rejected` says why"
+        raise Rejected(
+            "nothing_acceptable", text, 422, {"rejected": _rejected_rows(checked.rejected)}
+        )
+    if decoded.envelope.complete_through is None:
+        text = "the post has neither samples nor complete_through"
+        raise Rejected("empty", text, 422)
+
+
+async def _publish(
+    request: web.Request, decoded: Decoded, checked: Checked, now: datetime
+) -> Receipt:
+    principal: Principal = request[PRINCIPAL]
+    settings = request.app[SETTINGS]
+    customer_id, device_id = str(principal.customer_id), str(principal.device_id)
+    envelope = decoded.envelope
+    batch_id = os.urandom(12).hex()
+    columns = events.encode_columns(checked.columns)
+    received_ms = int(now.timestamp() * 1000)
+    value = events.encode_with(
+        columns,
+        batch_id=batch_id,
+        customer_id=customer_id,
+        device_id=device_id,
+        received_at=received_ms,
+        sent_at=int(envelope.sent_at.timestamp() * 1000),
+        complete_through=_complete_through(envelope.complete_through, now),
+        app_version=envelope.app_version,
+        rejects=[(row.slot, row.code) for row in checked.rejected[:_REJECTS_KEPT]],
+    )
+    headers = (
+        ("batch_id", batch_id.encode()),
+        ("device_id", device_id.encode()),
+        ("received_at", str(received_ms).encode()),
+        ("schema", events.SCHEMA.encode()),
+    )
+    crash_point("gateway_before_send")
+    stored = await request.app[PRODUCER].send(settings.topic, customer_id.encode(), value, headers)
+    crash_point("gateway_after_ack")
+    count("samples_accepted", checked.accepted)
+    count_rejected(checked.rejected)
+    return Receipt(
+        batch_id,
+        device_id,
+        request.app[KEYS].generation,
+        stored.partition,
+        stored.offset,
+        checked.accepted,
+        sha256(columns).hexdigest(),
+        _rejected_rows(checked.rejected),
+        now,
+        next_post_at(device_id, now, settings.post_interval_s),
+        await _missing(request, principal, now),
+    )
+
+
+def next_post_at(device_id: str, now: datetime, interval_s: int) -> datetime:
+    """The device's own moment of the interval: devices spread over it, and keep their place."""
+    phase = int.from_bytes(sha256(device_id.encode()).digest()[:4], "big") % interval_s
+    earliest = (now + _EARLIEST_NEXT).timestamp()
+    rounds = -((phase - earliest) // interval_s)
+    return datetime.fromtimestamp(phase + rounds * interval_s, UTC)
+
+
+def count_rejected(rejected: list[Verdict]) -> None:
+    """Counts refused rows by code."""
+    for row in rejected:
+        count("samples_rejected", code=row.code)
+
+
+def _rejected_rows(rejected: list[Verdict]) -> list[RejectedRow]:
+    return [RejectedRow(row.index, row.code, row.message, row.retry) for row in rejected]
+
+
+def _complete_through(instant: datetime | None, now: datetime) -> int | None:
+    """As an exclusive end in slots; a clock that runs ahead must not close weeks early."""
+    return None if instant is None else slot_of(min(instant, now))
+
+
+async def _missing(
+    request: web.Request, principal: Principal, now: datetime
+) -> list[tuple[datetime, datetime]] | None:
+    """Runs of this week's slots that the ledger lacks; left out when the database is away."""
+    if request.query.get("missing") != "1":
+        return None
+    try:
+        runs = await missing_slots(
+            request.app[REPO], str(principal.customer_id), str(principal.device_id), now
+        )
+    except Unavailable:
+        return None
+    return [(slot_start(start), slot_start(end)) for start, end in runs]

@@ -1,0 +1,105 @@
+"""Time, health, metrics, programmes, and the overview of every hop."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from fitstream import metrics
+from fitstream.clock import slot_of
+from fitstream.errors import FitstreamError, Unavailable
+from fitstream.gateway.api.answers import answer, now
+from fitstream.gateway.keys import OBSERVER, PRODUCER, REPO
+from fitstream.repo import customers, jobs, pipeline, weeks
+
+
+async def time(request: web.Request) -> web.Response:
+    """The server's clock, for devices that do not trust their own."""
+    at = now(request)
+    return answer({"now": at, "slot": slot_of(at)})
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """The process runs."""
+    return answer({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """The process can do its work: Postgres and Kafka answer."""
+    checks = {"postgres": request.app[REPO].ping(), "kafka": request.app[PRODUCER].ping()}
+    results = await asyncio.gather(*checks.values(), return_exceptions=True)
+    shown = {
+        name: str(result) if isinstance(result, BaseException) else "ok"
+        for name, result in zip(checks, results, strict=True)
+    }
+    ready = all(text == "ok" for text in shown.values())
+    return answer({"status": "ready" if ready else "waiting", **shown}, 200 if ready else 503)
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    """Metrics of this process, and the lag of each group."""
+    try:
+        state = await request.app[OBSERVER].state()
+        for group, lag in state.lag.items():
+            metrics.set_lag(group, lag)
+    except FitstreamError:
+        pass  # metrics must not fail because Kafka does
+    return web.Response(body=metrics.exposition(), content_type="text/plain", charset="utf-8")
+
+
+async def list_programmes(request: web.Request) -> web.Response:
+    async with request.app[REPO].connection() as db:
+        found = await customers.list_programmes(db)
+    return answer({"items": [{"id": p.id, "name": p.name} for p in found], "next": None})
+
+
+async def show_pipeline(request: web.Request) -> web.Response:
+    """Counts, lag and freshness per hop."""
+    return answer(await overview(request))
+
+
+async def overview(request: web.Request) -> dict[str, Any]:
+    """What GET /v1/pipeline answers; the overview page shows the same."""
+    async with request.app[REPO].connection() as db:
+        people = await pipeline.customer_counts(db)
+        ledger = await pipeline.ledger_counts(db)
+        others = await pipeline.other_counts(db)
+        champion = await pipeline.newest_champion(db)
+        counts = await weeks.week_counts(db)
+        states = await jobs.job_counts(db)
+    kafka = await _kafka(request)
+    return {
+        "at": now(request),
+        "customers": people,
+        "devices": {"total": others.devices},
+        "kafka": kafka,
+        "ledger": {
+            "records": ledger.records,
+            "samples": ledger.samples,
+            "inserted": ledger.inserted,
+            "updated": ledger.updated,
+            "unchanged": ledger.samples - ledger.inserted - ledger.updated,
+            "rows": ledger.rows,
+            "newest_at": ledger.newest_at,
+        },
+        "weeks": counts,
+        "jobs": {state: states.get(state, 0) for state in _JOB_STATES},
+        "dead_letters": others.dead_letters,
+        "models": {"total": others.models, "champion": champion},
+        "training_runs": others.training_runs,
+        "forecasts": others.forecasts,
+        "forecast_customers": others.forecast_customers,
+    }
+
+
+_JOB_STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
+
+
+async def _kafka(request: web.Request) -> dict[str, Any] | None:
+    """Records and lag, or null while Kafka does not answer."""
+    try:
+        state = await request.app[OBSERVER].state()
+    except Unavailable:
+        return None
+    groups = {group: {"lag": lag} for group, lag in state.lag.items()}
+    return {"records": state.records, "lag": sum(state.lag.values()), "groups": groups}

@@ -1,0 +1,137 @@
+"""Training runs, models and forecasts."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from fitstream.clock import slot_start
+from fitstream.errors import Rejected
+from fitstream.gateway.api.answers import after, answer, body, limit, page, without
+from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.ids import new_id
+from fitstream.repo import customers, jobs, models
+from fitstream.repo.jobs import NewJob
+from fitstream.repo.models import Model, Run
+from fitstream.samples import Text
+
+Target = Literal["steps", "calories_kcal", "heart_rate_bpm"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+
+class CreateRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Body of POST /v1/training-runs."""
+
+    scope: Literal["cohort", "customer"]
+    programme: Text = "default"
+    customer_id: Text | None = None
+    targets: tuple[Target, ...] = TARGETS
+    budget_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+
+
+async def create_run(request: web.Request) -> web.Response:
+    """Starts a cohort run; the answer's id is also that of its first job."""
+    wanted = await body(request, CreateRun)
+    if wanted.scope == "customer":
+        text = "only cohort runs can be started for now; a customer's forecasts use its champion"
+        raise Rejected("unsupported_scope", text, 422)
+    settings = request.app[SETTINGS]
+    async with request.app[REPO].transaction() as db:
+        programme = await customers.get_programme(db, wanted.programme)
+        new = NewJob(
+            kind="cohort_prepare",
+            queue="light",
+            dedupe_key=f"cohort:{programme.programme_no}:{new_id('ask')}",
+            programme_no=programme.programme_no,
+            payload={
+                "targets": wanted.targets,
+                "budget_s": wanted.budget_s or settings.train_budget_s,
+            },
+        )
+        return answer({"id": await jobs.insert_job(db, new)}, 202)
+
+
+async def list_runs(request: web.Request) -> web.Response:
+    count = limit(request)
+    async with request.app[REPO].connection() as db:
+        found = await models.list_runs(db, after(request, tuple[datetime, str]), count)
+    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
+    return page([_run(run) for run in found], following)
+
+
+async def get_run(request: web.Request) -> web.Response:
+    """A run by its own id, or by that of the preparation that led to it."""
+    wanted = request.match_info["run"]
+    async with request.app[REPO].connection() as db:
+        job = await jobs.get_job(db, wanted)
+        if job.kind == "cohort_prepare":
+            led_to = job.result.get("run")
+            if led_to is None:
+                return answer(_preparing(job))
+            wanted = led_to
+        return answer(_run(await models.get_run(db, wanted)))
+
+
+async def list_models(request: web.Request) -> web.Response:
+    count = limit(request)
+    async with request.app[REPO].connection() as db:
+        found = await models.list_models(db, after(request, tuple[datetime, str]), count)
+    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
+    return page([_model(model) for model in found], following)
+
+
+async def get_model(request: web.Request) -> web.Response:
+    async with request.app[REPO].connection() as db:
+        return answer(_model(await models.get_model(db, request.match_info["model"])))
+
+
+async def forecast_latest(request: web.Request) -> web.Response:
+    """The latest forecast of one target: quantiles and mean per slot, and what it rests on."""
+    target = request.query.get("target", "steps")
+    if target not in TARGETS:
+        raise Rejected("bad_target", f"`target` is one of {', '.join(TARGETS)}")
+    async with request.app[REPO].connection() as db:
+        customer = await customers.get_customer(db, request.match_info["customer"])
+        found = await models.latest_forecast(db, customer.customer_no, target)
+    based_on = {"week": found.week, "version": found.version} if found.week else None
+    hidden = ("week", "version", "quantiles", "start_slot", "data_through")
+    return answer(
+        without(found, *hidden)
+        | {
+            "based_on": based_on,
+            "data_through": slot_start(found.data_through),
+            "items": [
+                {"slot": slot_start(found.start_slot + i), **_quantiles(row)}
+                for i, row in enumerate(found.quantiles)
+            ],
+        }
+    )
+
+
+def _quantiles(row: list[float]) -> dict[str, float]:
+    return dict(zip(("q10", "q50", "q90", "mean"), row, strict=True))
+
+
+def _run(run: Run) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(run)
+    return fields | {"verdict": run.metrics.get("verdict")}
+
+
+def _preparing(job: jobs.Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "scope": "cohort",
+        "state": job.state,
+        "progress": job.progress,
+        "verdict": job.result.get("verdict"),
+        "error": job.error,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "done_at": job.done_at,
+    }
+
+
+def _model(model: Model) -> dict[str, Any]:
+    return without(model, "programme_no", "job_id") | {"run": model.job_id}

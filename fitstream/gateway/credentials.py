@@ -1,0 +1,133 @@
+"""Who calls: keys from a cache that the database refreshes, session tokens from the database.
+
+The hot path asks no database: every process reads what changed every two seconds, and honours
+what it knows for a while when the database is away.
+"""
+
+import asyncio
+import base64
+import binascii
+import time
+from contextlib import suppress
+from hmac import compare_digest
+from typing import Literal, NamedTuple
+
+from fitstream.errors import Rejected, Unavailable
+from fitstream.ids import hashed, split_key
+from fitstream.logs import get
+from fitstream.repo import keys, progress
+from fitstream.repo.database import Repo
+from fitstream.repo.keys import KeyRow
+from fitstream.settings import Settings
+
+log = get(__name__)
+
+Kind = Literal["anonymous", "device", "admin", "customer", "program"]
+_UNKNOWN_TTL_S = 5.0
+_UNKNOWN_MAX = 10_000
+_LOOKUPS_AT_ONCE = 8
+
+
+class Principal(NamedTuple):
+    """Who calls and for whom; ids are None where they do not apply."""
+
+    kind: Kind
+    key_id: str = ""
+    account_id: str | None = None
+    customer_id: str | None = None
+    device_id: str | None = None
+    email: str | None = None
+    role: str | None = None
+
+
+ANONYMOUS = Principal("anonymous")
+
+
+class KeyCache:
+    """All live keys in memory; `follow` keeps them fresh."""
+
+    def __init__(self, repo: Repo, settings: Settings) -> None:
+        self._repo = repo
+        self._poll_s = settings.keys_poll_s
+        self._offline_s = settings.keys_offline_s
+        self._topic = settings.topic
+        self.generation = 1
+        self._known: dict[str, KeyRow] = {}
+        self._counter = 0
+        self._fresh_at = 0.0
+        self._unknown: dict[str, float] = {}
+        self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+
+    async def follow(self) -> None:
+        """Refreshes for ever; a database that is away is tried again."""
+        while True:
+            with suppress(Unavailable):
+                await self.refresh()
+            await asyncio.sleep(self._poll_s)
+
+    async def refresh(self) -> None:
+        """Reads the keys that changed; all of them after a counter that went back."""
+        async with self._repo.connection() as db:
+            counter = await keys.counter(db)
+            if counter != self._counter:
+                since = self._counter if counter > self._counter else 0
+                changed = await keys.keys_since(db, since)
+                if since == 0:
+                    self._known.clear()
+                self._known.update((key.id, key) for key in changed)
+                self._unknown.clear()
+                self._counter = counter
+            self.generation = await progress.current_generation(db, self._topic)
+        self._fresh_at = time.monotonic()
+
+    async def find(self, text: str) -> Principal:
+        """The principal of a key's text. Raises Rejected(401), or Unavailable when too stale."""
+        parts = split_key(text)
+        if parts is None:
+            raise _refused()
+        if time.monotonic() - self._fresh_at > self._offline_s:
+            raise Unavailable("postgres", "keys have not been refreshed for too long", 30.0)
+        key_id, secret = parts
+        row = self._known.get(key_id) or await self._look_up(key_id)
+        if row is None or row.revoked or not compare_digest(row.secret_sha, hashed(secret)):
+            raise _refused()
+        return _principal(row)
+
+    async def _look_up(self, key_id: str) -> KeyRow | None:
+        """One bounded look-up for a key made a moment ago; misses are remembered briefly."""
+        now = time.monotonic()
+        if now - self._unknown.get(key_id, 0.0) < _UNKNOWN_TTL_S:
+            return None
+        async with self._lookups, self._repo.connection() as db:
+            row = await keys.find_key(db, key_id)
+        if row is None:
+            if len(self._unknown) >= _UNKNOWN_MAX:
+                self._unknown.clear()
+            self._unknown[key_id] = now
+            return None
+        self._known[key_id] = row
+        return row
+
+
+def credential(authorization: str) -> str | None:
+    """The key or token of an Authorization header: Bearer, or Basic with it as the password."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return password if password.startswith("fs_") else f"fs_{user}_{password}"
+
+
+def _principal(row: KeyRow) -> Principal:
+    kind: Kind = "admin" if row.kind == "admin" else "device"
+    role = "admin" if kind == "admin" else None
+    return Principal(kind, row.id, row.account_id, row.customer_id, row.device_id, None, role)
+
+
+def _refused() -> Rejected:
+    return Rejected("unauthorized", "the key is unknown, wrong or revoked", 401)

@@ -1,0 +1,56 @@
+"""Bounds of the hot path: bytes waiting for Kafka, and posts per key and second.
+
+Per process on purpose: nothing here asks anybody.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fitstream.errors import TooMany, Unavailable
+from fitstream.metrics import set_in_flight
+
+_BUCKETS_MAX = 200_000
+
+
+class InFlight:
+    """Bytes of bodies that wait for an acknowledgement; more than the limit is refused."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Counts `size` while the block runs; raises Unavailable when there is no room."""
+        if self._bytes + size > self._max_bytes:
+            raise Unavailable("kafka", "too much is waiting for its acknowledgement", 10.0)
+        self._bytes += size
+        set_in_flight(self._bytes)
+        try:
+            yield
+        finally:
+            self._bytes -= size
+            set_in_flight(self._bytes)
+
+
+class RateLimiter:
+    """A token bucket per key."""
+
+    def __init__(self, per_s: float, burst: int) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str) -> None:
+        """Takes one token; raises TooMany with the seconds until there is one again."""
+        now = time.monotonic()
+        tokens, at = self._buckets.get(key, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - at) * self._per_s)
+        if tokens < 1:
+            raise TooMany((1 - tokens) / self._per_s)
+        self._buckets[key] = (tokens - 1, now)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > _BUCKETS_MAX:
+            self._buckets.popitem(last=False)

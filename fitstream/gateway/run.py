@@ -1,0 +1,36 @@
+"""The gateway as a process, or as several that share a port."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+from fitstream.gateway.app import make_app
+from fitstream.gateway.serve import serve
+from fitstream.logs import get
+from fitstream.settings import Settings
+
+log = get(__name__)
+
+
+async def run_gateway(settings: Settings, port: int | None, stop: asyncio.Event) -> None:
+    """Serves until `stop`."""
+    await serve(make_app(settings), settings, port or settings.port, stop)
+
+
+def run_many(port: int | None, processes: int) -> int:
+    """Starts `processes` gateways on one port; ends all of them with the first that ends."""
+    command = [sys.executable, "-m", "fitstream", "gateway"]
+    command += ["--port", str(port)] if port else []
+    children = [subprocess.Popen(command) for _ in range(processes)]  # noqa: S603  our own command
+
+    def end(_: int, __: FrameType | None) -> None:
+        for child in children:
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    code = children[0].wait()
+    end(0, None)
+    return max(code, *(child.wait() for child in children[1:]))

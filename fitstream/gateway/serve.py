@@ -1,0 +1,41 @@
+"""Serving an application on a port that several processes may share."""
+
+import asyncio
+import errno
+
+from aiohttp import web
+
+from fitstream.errors import Halted
+from fitstream.settings import Settings
+
+_KEEP_ALIVE_S = 75
+_BACKLOG = 1024
+
+
+async def serve(app: web.Application, settings: Settings, port: int, stop: asyncio.Event) -> None:
+    """Serves until `stop`: then no new connections, open requests finish, resources close."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=_KEEP_ALIVE_S,
+        shutdown_timeout=settings.shutdown_s,
+        max_line_size=8190,
+        max_field_size=8190,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, port, backlog=_BACKLOG, reuse_port=True)
+        await _start(site, settings.host, port)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+async def _start(site: web.TCPSite, host: str, port: int) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        text = f"port {port} of {host} is taken: stop what listens there, or choose another --port"
+        raise Halted(text) from error

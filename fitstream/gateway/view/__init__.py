@@ -1,0 +1,1 @@
+"""What both kinds of pages share: templates, assets, words, charts, forms. Opens nothing."""

@@ -1,0 +1,220 @@
+"""What the API answers, as types: both kinds of pages read these and nothing else.
+
+Unknown fields are ignored, so that the API may grow; a metric that is absent was not measured.
+"""
+
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Items(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list and the cursor of the next one."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """Metrics of a slot, an hour or a day."""
+
+    steps: float | None = None
+    distance_m: float | None = None
+    calories_kcal: float | None = None
+    heart_rate_bpm: float | None = None
+    heart_rate_min_bpm: float | None = None
+    heart_rate_max_bpm: float | None = None
+    light_min: float | None = None
+    moderate_min: float | None = None
+    vigorous_min: float | None = None
+    sedentary_min: float | None = None
+    sleep_min: float | None = None
+    floors: float | None = None
+
+    def value(self, metric: str) -> float | None:
+        """The metric of that name; an unknown name is a bug: AttributeError."""
+        found: float | None = getattr(self, metric)
+        return found
+
+
+METRICS = Measured.__struct_fields__
+
+
+class Hour(Measured, frozen=True, kw_only=True):
+    """A local hour: how many of its slots were sent and measured."""
+
+    hour: int
+    measured: int = 0
+    slots: int = 0
+
+
+class Quarter(Measured, frozen=True, kw_only=True):
+    """One slot over all devices."""
+
+    slot: datetime
+    device_id: str = ""
+
+
+class Day(Measured, frozen=True, kw_only=True):
+    """A local day."""
+
+    day: date
+    measured: int
+    slots: int
+    worn: bool
+
+
+class Score(msgspec.Struct, frozen=True):
+    """The activity score and how far its data can be trusted."""
+
+    value: int
+    confidence: float
+    parts: dict[str, float] = {}
+
+
+class HoursOfDay(msgspec.Struct, frozen=True, kw_only=True):
+    """One local day by the hour beside the usual one."""
+
+    day: date
+    zone: str
+    items: list[Hour]
+    usual: list[Hour]
+    quarters: list[Quarter] = []
+    last_slot: datetime | None = None
+    score: Score | None = None
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wears."""
+
+    id: str
+    zone: str
+    programme: str = ""
+    external_id: str | None = None
+    email: str | None = None
+    name: str | None = None
+    consents: dict[str, bool] = {}
+    created_at: datetime
+    deactivated_at: datetime | None = None
+    last_contact_at: datetime | None = None
+    samples: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name that people know the customer by."""
+        return self.external_id or self.name or self.id
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is logged in."""
+
+    id: str | None = None
+    email: str | None = None
+    role: str | None = None
+    customer_id: str | None = None
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Who is logged in, and as which customer."""
+
+    account: Account
+    customer: Customer | None = None
+
+
+class LoggedIn(msgspec.Struct, frozen=True):
+    """A new session."""
+
+    token: str
+    expires_at: datetime
+    account: Account
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """What posts for one customer."""
+
+    id: str
+    kind: str
+    name: str
+    priority: int
+    created_at: datetime
+    removed_at: datetime | None = None
+    last_contact_at: datetime | None = None
+    complete_through: datetime | None = None
+    app_version: str | None = None
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One published state of a week."""
+
+    version: int
+    created_at: datetime
+    reason: str
+    rows: int
+    measured: int
+    sha256: str = ""
+    changed: dict[str, Any] = {}
+
+
+class Week(msgspec.Struct, frozen=True, kw_only=True):
+    """A civil week: its half-open range, how much of it was measured, and its state."""
+
+    week: str
+    start: datetime = msgspec.field(name="from")
+    end: datetime = msgspec.field(name="to")
+    slots: int
+    measured: int
+    state: str
+    current_version: int | None = None
+    versions: list[Version] = []
+
+
+class SlotState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one slot."""
+
+    slot: datetime
+    state: str
+    steps: float | None = None
+    code: str | None = None
+
+
+class WeekSlots(msgspec.Struct, frozen=True, kw_only=True):
+    """The slots of a week that have begun."""
+
+    week: str
+    start: datetime = msgspec.field(name="from")
+    end: datetime = msgspec.field(name="to")
+    zone: str
+    slots: list[SlotState]
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """The forecast of one slot."""
+
+    slot: datetime
+    q10: float
+    q50: float
+    q90: float
+    mean: float
+
+
+class BasedOn(msgspec.Struct, frozen=True):
+    """The week version a forecast rests on."""
+
+    week: str
+    version: int | None = None
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantiles per slot, issued at one instant."""
+
+    target: str
+    issued_at: datetime
+    model_id: str
+    model_kind: str = ""
+    basis: str = ""
+    based_on: BasedOn | None = None
+    data_through: datetime | None = None
+    items: list[Quantiles]

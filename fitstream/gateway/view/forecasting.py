@@ -1,0 +1,141 @@
+"""A forecast as pages show it: the fan, the day's total with its range, what it rests on. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from statistics import mean
+from typing import NamedTuple
+
+import msgspec
+
+from fitstream.gateway.view import words
+from fitstream.gateway.view.charts import Chart, Series
+from fitstream.gateway.view.data import Day, Forecast, Quantiles, Quarter
+
+TARGETS = {"steps": "Steps", "calories_kcal": "Calories", "heart_rate_bpm": "Heart rate"}
+COLORS = {"steps": "steps", "calories_kcal": "kcal", "heart_rate_bpm": "heart"}
+MODELS = {
+    "weighted_climatology": "what you usually do at each quarter hour of such a day",
+    "climatology": "what you usually do at each quarter hour of such a day",
+    "transformer": "patterns that a model learned from everyone who consented",
+}
+_DAY_SLOTS = 96
+_FEW_DAYS = 7
+_WORN_ENOUGH = 0.6
+
+
+class Total(NamedTuple):
+    """Expected total, and the range of 8 in 10 days; no range while there are too few days."""
+
+    expected: float
+    low: float | None
+    high: float | None
+
+
+class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a forecast page says."""
+
+    target: str
+    chart: Chart
+    first: datetime
+    last: datetime
+    total: Total | None
+    issued_at: datetime
+    model_id: str
+    model_kind: str
+    rests_on: str
+    data_through: datetime | None
+    is_past: bool
+
+
+def forecast_view(
+    found: Forecast, quarters: Sequence[Quarter], days: Sequence[Day], zone: str, now: datetime
+) -> ForecastView | None:
+    """The next 24 hours of a forecast (its last day when all of it is past), or None if empty."""
+    items = _next_day(found.items, now)
+    if not items:
+        return None
+    last = items[-1].slot + timedelta(minutes=15)
+    return ForecastView(
+        target=found.target,
+        chart=fan(found.target, items, quarters, zone),
+        first=items[0].slot,
+        last=last,
+        total=total_of(found.target, items, days),
+        issued_at=found.issued_at,
+        model_id=found.model_id,
+        model_kind=found.model_kind,
+        rests_on=rests_on(found),
+        data_through=found.data_through,
+        is_past=last <= now,
+    )
+
+
+def fan(target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter], zone: str) -> Chart:
+    """Range, median and what was measured, per quarter hour."""
+    tz = words.known_zone(zone)
+    local = [item.slot.astimezone(tz) for item in items]
+    truth = {q.slot.astimezone(UTC): q.value(target) for q in quarters}
+    measured = [truth.get(item.slot.astimezone(UTC)) for item in items]
+    color = COLORS.get(target, "accent")
+    series = [
+        Series("80 % range", "band", "band", [i.q90 for i in items], [i.q10 for i in items]),
+        Series("Median", "line", color, [i.q50 for i in items]),
+    ]
+    if any(value is not None for value in measured):
+        series.append(Series("Measured", "line", "ink", measured))
+    peak = max(range(len(items)), key=lambda index: items[index].mean)
+    name = TARGETS.get(target, words.metric(target))
+    return Chart(
+        id="fan",
+        summary=f"{name} forecast per quarter hour, highest around {local[peak]:%H:%M}",
+        x_name="Quarter hour",
+        x=[f"{at:%H:%M}" for at in local],
+        long_x=[f"{words.day_of(at.date())} {at:%H:%M}" for at in local],
+        series=series,
+        unit=words.unit(target) or name.lower(),
+        size="tall",
+        every=_every(local),
+    )
+
+
+def total_of(target: str, items: Sequence[Quantiles], days: Sequence[Day]) -> Total | None:
+    """Sum of the means; its range is how far such days strayed from their mean before.
+
+    Quantiles of slots do not add up to those of a day, so the days of the past tell the range.
+    """
+    if target.startswith("heart"):
+        return None
+    expected = sum(item.mean for item in items)
+    totals = sorted(
+        value
+        for day in days
+        if day.measured >= _WORN_ENOUGH * day.slots and (value := day.value(target)) is not None
+    )
+    usual = mean(totals) if totals else 0
+    if len(totals) < _FEW_DAYS or usual <= 0:
+        return Total(expected, None, None)
+    low, high = (totals[round((len(totals) - 1) * share)] / usual for share in (0.1, 0.9))
+    return Total(expected, expected * min(low, 1), expected * max(high, 1))
+
+
+def rests_on(found: Forecast) -> str:
+    """What the forecast knows, in plain words."""
+    if found.basis == "own history":
+        known = "your own history"
+    elif found.basis == "cohort":
+        known = "the days of everyone who consented, because there are too few of your own yet"
+    else:
+        known = found.basis or "your history"
+    how = MODELS.get(found.model_kind)
+    week = f", {words.week_of(found.based_on.week).lower()} included" if found.based_on else ""
+    return f"It rests on {known}{week}" + (f": {how}." if how else ".")
+
+
+def _next_day(items: Sequence[Quantiles], now: datetime) -> Sequence[Quantiles]:
+    ahead = [item for item in items if item.slot + timedelta(minutes=15) > now]
+    return ahead[:_DAY_SLOTS] if len(ahead) >= _DAY_SLOTS // 4 else items[-_DAY_SLOTS:]
+
+
+def _every(local: Sequence[datetime]) -> int:
+    """Labels every four hours when the first falls on a full hour, else wherever there is room."""
+    return 16 if local and local[0].minute == 0 else 8

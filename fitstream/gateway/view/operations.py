@@ -1,0 +1,126 @@
+"""What the API answers about jobs, runs, models and the pipeline, as types."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that must be done, is done or was done."""
+
+    id: str
+    kind: str
+    queue: str
+    state: str
+    parent_id: str | None = None
+    payload: dict[str, Any] = {}
+    progress: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+    attempts: int = 0
+    error: str | None = None
+    cancel_requested: bool = False
+    created_at: datetime
+    started_at: datetime | None = None
+    done_at: datetime | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A training run; `metrics` holds the leaderboard."""
+
+    id: str
+    scope: str
+    state: str
+    progress: dict[str, Any] = {}
+    customers: int = 0
+    weeks: int = 0
+    dataset_hash: str = ""
+    recipe_hash: str = ""
+    metrics: dict[str, Any] = {}
+    verdict: Any = None
+    model_id: str | None = None
+    error: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    done_at: datetime | None = None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of the registry."""
+
+    id: str
+    kind: str
+    stage: str
+    run: str = ""
+    dataset_hash: str = ""
+    created_at: datetime
+
+
+class People(msgspec.Struct, frozen=True):
+    """Customers by how lately they were heard of."""
+
+    total: int
+    seen_1h: int
+    seen_24h: int
+
+
+class Kafka(msgspec.Struct, frozen=True):
+    """Records in the topic, and how far its readers are behind."""
+
+    records: int
+    lag: int
+    groups: dict[str, dict[str, int]]
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """What went through the ledger."""
+
+    records: int
+    samples: int
+    inserted: int
+    updated: int
+    unchanged: int
+    rows: int
+    newest_at: datetime | None = None
+
+
+class Weeks(msgspec.Struct, frozen=True):
+    """Weeks by state."""
+
+    open: int
+    closing: int
+    rolled: int
+    late: int
+    versions: int
+
+
+class Champion(msgspec.Struct, frozen=True):
+    """The model in use."""
+
+    id: str
+    kind: str
+    created_at: datetime
+
+
+class Models(msgspec.Struct, frozen=True):
+    """How many models there are, and which is in use."""
+
+    total: int
+    champion: Champion | None = None
+
+
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts, lag and freshness of every hop."""
+
+    at: datetime
+    customers: People
+    devices: dict[str, int]
+    kafka: Kafka | None
+    ledger: Ledger
+    weeks: Weeks
+    jobs: dict[str, int]
+    dead_letters: int
+    models: Models
+    training_runs: int
+    forecasts: int
+    forecast_customers: int

@@ -1,0 +1,43 @@
+"""Random identifiers and keys: opaque, lower-case, collision-free, safe in URLs and object keys."""
+
+import secrets
+from hashlib import sha256
+from typing import NamedTuple
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class ApiKey(NamedTuple):
+    """A new key: its public id, the text shown once, and the hash that is stored."""
+
+    id: str
+    text: str
+    secret_sha: bytes
+
+
+def new_id(prefix: str) -> str:
+    """`prefix_` and 100 random bits."""
+    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(20))}"
+
+
+def new_secret() -> str:
+    """256 random bits as text."""
+    return secrets.token_hex(32)
+
+
+def new_key() -> ApiKey:
+    """A key `fs_<id>_<secret>`; 256 random bits need no slow hash."""
+    key_id = "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    secret = new_secret()
+    return ApiKey(key_id, f"fs_{key_id}_{secret}", hashed(secret))
+
+
+def split_key(text: str) -> tuple[str, str] | None:
+    """(id, secret) of a key's text, or None when it has another shape."""
+    parts = text.split("_")
+    return (parts[1], parts[2]) if len(parts) == 3 and parts[0] == "fs" else None
+
+
+def hashed(secret: str) -> bytes:
+    """SHA-256 of a random secret, as stored."""
+    return sha256(secret.encode()).digest()

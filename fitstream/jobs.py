@@ -1,0 +1,95 @@
+"""The doorbell: telling arq that a job row wants a worker; with worker.py the only importer of arq.
+
+Redis holds no truth. What it loses is told again from the job table.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import msgspec
+from arq import create_pool
+from arq.connections import ArqRedis, RedisSettings
+from redis.exceptions import RedisError
+
+from fitstream.errors import Unavailable
+from fitstream.settings import Settings
+
+TASK = "run_job"
+
+
+class Doorbell(Protocol):
+    """Tells a worker of a queue that a job waits."""
+
+    async def ring(self, queue: str, job_id: str, attempt: int) -> None:
+        """Repeats of one attempt are one ring. Raises Unavailable."""
+        ...
+
+
+class ArqDoorbell:
+    """The doorbell on Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool: ArqRedis | None = None
+
+    async def ring(self, queue: str, job_id: str, attempt: int) -> None:
+        try:
+            if self._pool is None:
+                self._pool = await open_pool(self._settings)
+            await self._pool.enqueue_job(
+                TASK,
+                job_id,
+                _job_id=f"{job_id}:{attempt}",
+                _queue_name=queue_name(queue),
+                _expires=3600,
+            )
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unavailable("redis", str(error)) from error
+
+    async def stop(self) -> None:
+        """Closes the connections."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+
+def queue_name(queue: str) -> str:
+    """Key of a queue in Redis: one per job class, so that a killed job blocks only its like."""
+    return f"fitstream:{queue}"
+
+
+def redis_settings(settings: Settings) -> RedisSettings:
+    """arq's connection settings, with deadlines."""
+    parsed = RedisSettings.from_dsn(settings.redis)
+    parsed.conn_timeout = 3
+    parsed.conn_retries = 1
+    parsed.conn_retry_delay = 1
+    return parsed
+
+
+async def open_pool(settings: Settings) -> ArqRedis:
+    """A pool that speaks msgpack, never pickle."""
+    return await create_pool(
+        redis_settings(settings), job_serializer=encode_job, job_deserializer=decode_job
+    )
+
+
+def encode_job(job: dict[str, Any]) -> bytes:
+    """An arq job as msgpack."""
+    return msgspec.msgpack.encode(job)
+
+
+def decode_job(data: bytes) -> dict[str, Any]:
+    """Inverse of `encode_job`."""
+    decoded: dict[str, Any] = msgspec.msgpack.decode(data)
+    return decoded
+
+
+@asynccontextmanager
+async def open_jobs(settings: Settings) -> AsyncIterator[ArqDoorbell]:
+    """The doorbell; it connects at the first ring."""
+    doorbell = ArqDoorbell(settings)
+    try:
+        yield doorbell
+    finally:
+        await doorbell.stop()

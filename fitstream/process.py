@@ -1,0 +1,53 @@
+"""One process from settings to exit code: logs, event loop, signals, and what its end means."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from fitstream import crash, logs
+from fitstream.errors import FitstreamError, Halted, Unavailable
+from fitstream.settings import Settings, SettingsError, load
+
+EXIT_UNAVAILABLE = 75  # a service is away: start me again later
+EXIT_HALTED = 70  # a person must decide
+EXIT_SETTINGS = 78
+EXIT_FAILED = 1
+
+Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def run(name: str, main: Main, environ: dict[str, str] | None = None) -> int:
+    """Runs `main(settings, stop)` until it returns; the exit code. SIGTERM and SIGINT set stop."""
+    log = logs.get("fitstream.process")
+    try:
+        settings = load(dict(os.environ) if environ is None else environ)
+        logs.configure(settings.log_level, settings.log_format, name)
+        crash.arm(settings.crash_at)
+        uvloop.run(_supervised(settings, main))
+    except SettingsError as error:
+        logs.configure("info", "json", name)
+        log.error("settings_wrong", detail=str(error))
+        return EXIT_SETTINGS
+    except Unavailable as error:
+        log.error("service_away", service=error.service, detail=str(error))
+        return EXIT_UNAVAILABLE
+    except Halted as error:
+        log.error("halted", detail=str(error))
+        return EXIT_HALTED
+    except FitstreamError as error:
+        log.error("failed", detail=str(error))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+    return 0
+
+
+async def _supervised(settings: Settings, main: Main) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await main(settings, stop)

@@ -1,0 +1,159 @@
+"""Customers, their programme, home zones and consents."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from fitstream import clock
+from fitstream.clock import FIRST_WEEK, Zones, ZoneSpan
+from fitstream.errors import Conflict, NotFound
+from fitstream.ids import new_id
+from fitstream.repo import keys
+from fitstream.repo.database import Db, UniqueViolation, execute, fetch, fetch_one, fetch_value
+
+
+class Programme(msgspec.Struct, frozen=True):
+    """A study or scheme."""
+
+    programme_no: int
+    id: str
+    name: str
+
+
+class ZoneRow(msgspec.Struct, frozen=True):
+    """A home zone and the week it starts with."""
+
+    from_week: str
+    zone: str
+
+
+class WeekName(msgspec.Struct, frozen=True):
+    """A week that a move may touch."""
+
+    week: str
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """A customer as lists and pages show them."""
+
+    customer_no: int
+    id: str
+    programme: str
+    programme_no: int
+    external_id: str | None
+    email: str | None
+    name: str | None
+    zone: str
+    created_at: datetime
+    deactivated_at: datetime | None
+    last_contact_at: datetime | None
+    samples: int
+    training: bool
+    sharing: bool
+
+
+class NewCustomer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer is created from."""
+
+    zone: str = "UTC"
+    programme: str = "default"
+    external_id: str | None = None
+    email: str | None = None
+    name: str | None = None
+    consents: Mapping[str, bool] = {}
+
+
+async def get_programme(db: Db, programme_id: str) -> Programme:
+    """One programme; raises NotFound."""
+    found = await fetch_one(db, Programme, "customers.programme_by_id", programme_id)
+    if found is None:
+        raise NotFound(f"programme {programme_id}")
+    return found
+
+
+async def list_programmes(db: Db) -> list[Programme]:
+    """All programmes."""
+    return await fetch(db, Programme, "customers.list_programmes")
+
+
+async def create_customer(db: Db, new: NewCustomer) -> Customer:
+    """A new customer. Raises Conflict(exists), NotFound(programme), Rejected(unknown_zone)."""
+    clock.check_zone(new.zone)
+    programme = await get_programme(db, new.programme)
+    values = (programme.programme_no, new.external_id, new.email, new.name, new.zone)
+    customer_id = new_id("cus")
+    try:
+        async with db.transaction():
+            number = await fetch_value(db, "customers.insert_customer", customer_id, *values)
+    except UniqueViolation as error:
+        taken = await fetch_value(db, "customers.existing_customer", *values[:3])
+        text = "a customer with this external id or e-mail exists"
+        raise Conflict("exists", text, existing_id=taken) from error
+    await execute(db, "customers.insert_zone", number, FIRST_WEEK, new.zone)
+    for purpose, granted in new.consents.items():
+        await execute(db, "customers.set_consent", number, purpose, granted)
+    return await get_customer(db, customer_id)
+
+
+async def get_customer(db: Db, customer_id: str) -> Customer:
+    """One customer; raises NotFound."""
+    found = await fetch_one(db, Customer, "customers.customer_by_id", customer_id)
+    if found is None:
+        raise NotFound(f"customer {customer_id}")
+    return found
+
+
+async def list_customers(
+    db: Db, search: str | None, only: str | None, after: int, limit: int
+) -> list[Customer]:
+    """A page of customers after number `after`; `only` is silent, incomplete or no_forecast."""
+    return await fetch(db, Customer, "customers.list_customers", after, search, only, limit)
+
+
+async def update_profile(db: Db, customer_no: int, name: str | None, email: str | None) -> None:
+    """Changes the fields that are given. Raises Conflict(exists) for a taken e-mail."""
+    try:
+        async with db.transaction():
+            await execute(db, "customers.update_customer", customer_no, name, email)
+    except UniqueViolation as error:
+        raise Conflict("exists", "another customer has this e-mail") from error
+
+
+async def set_consents(db: Db, customer_no: int, consents: Mapping[str, bool]) -> None:
+    """Gives or withdraws consents by purpose; repeats change nothing."""
+    for purpose, granted in consents.items():
+        await execute(db, "customers.set_consent", customer_no, purpose, granted)
+
+
+async def set_deactivated(db: Db, customer_no: int, deactivated: bool) -> None:
+    """Refuses (or accepts again) new posts; all data stays."""
+    await execute(db, "customers.set_deactivated", customer_no, deactivated)
+    await keys.touch_customer_keys(db, customer_no)
+
+
+async def zones_of(db: Db, customer_no: int) -> Zones:
+    """Home zones, the first from FIRST_WEEK on."""
+    rows = await fetch(db, ZoneRow, "customers.read_zones", customer_no)
+    return tuple(ZoneSpan(row.from_week, row.zone) for row in rows)
+
+
+async def move(db: Db, customer_no: int, zone: str, now: datetime) -> str:
+    """A new home zone from the next full week on, in the caller's transaction; that week.
+
+    Open weeks get their new bounds and are marked dirty; closed ones never change.
+    """
+    clock.check_zone(zone)
+    rows = await fetch(db, ZoneRow, "customers.zones_of", customer_no)
+    zones = tuple(ZoneSpan(row.from_week, row.zone) for row in rows)
+    from_week = clock.week_after_move(now, zones, zone)
+    kept = tuple(span for span in zones if span.from_week < from_week)
+    moved = (*kept, ZoneSpan(from_week, zone))
+    await execute(db, "customers.insert_zone", customer_no, from_week, zone)
+    await execute(db, "customers.set_home_zone", customer_no, zone)
+    before = clock.week_name(clock.week_index(from_week) - 1)
+    for found in await fetch(db, WeekName, "customers.weeks_from", customer_no, before):
+        week = clock.bounds(clock.week_index(found.week), moved)
+        bounds = (week.name, week.start_slot, week.end_slot)
+        await execute(db, "customers.set_bounds", customer_no, *bounds)
+    return from_week

@@ -1,0 +1,134 @@
+"""The pool, transactions, and the translation of driver errors; the only importer of asyncpg.
+
+Functions beside this file take the connection they are given, so that a caller can put several
+into one transaction. Must not hold SQL: that lives in `sql/`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeVar
+
+import asyncpg
+import msgspec
+
+from fitstream.errors import Unavailable
+from fitstream.repo.queries import sql
+from fitstream.settings import Settings
+
+Isolation = Literal["read_committed", "repeatable_read"]
+Db = Any  # an asyncpg connection; the driver ships no types
+T = TypeVar("T", bound=msgspec.Struct)
+
+RETRYABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,  # a full disk, no more connections
+    asyncpg.OperatorInterventionError,  # shutting down, statement timeout
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+UniqueViolation = asyncpg.UniqueViolationError
+DataError = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
+
+class Repo:
+    """The database: connections and transactions with deadlines."""
+
+    def __init__(self, pool: Any, acquire_timeout_s: float) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Db]:
+        """A connection in autocommit; raises Unavailable when none comes in time."""
+        try:
+            async with self._pool.acquire(timeout=self._acquire_timeout_s) as db:
+                yield db
+        except RETRYABLE as error:
+            raise Unavailable("postgres", f"{type(error).__name__}: {error}") from error
+
+    @asynccontextmanager
+    async def transaction(
+        self, isolation: Isolation = "read_committed", readonly: bool = False
+    ) -> AsyncIterator[Db]:
+        """A transaction: commits on leaving, rolls back on any error."""
+        async with (
+            self.connection() as db,
+            db.transaction(isolation=isolation, readonly=readonly),
+        ):
+            yield db
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless the database answers."""
+        async with self.connection() as db:
+            await db.fetchval("SELECT 1")
+
+
+@asynccontextmanager
+async def open_repo(settings: Settings) -> AsyncIterator[Repo]:
+    """The database of `settings`; closing waits at most 5 s for running queries."""
+    try:
+        pool = await asyncpg.create_pool(
+            settings.postgres,
+            min_size=1,
+            max_size=settings.pool_size,
+            timeout=5,
+            command_timeout=settings.statement_timeout_s + 2,
+            init=_init,
+            server_settings={
+                "application_name": "fitstream",
+                "statement_timeout": f"{int(settings.statement_timeout_s * 1000)}",
+                "lock_timeout": "5000",
+                "jit": "off",
+            },
+        )
+    except RETRYABLE as error:
+        raise Unavailable("postgres", f"{type(error).__name__}: {error}") from error
+    try:
+        yield Repo(pool, settings.acquire_timeout_s)
+    finally:
+        await _close(pool)
+
+
+async def fetch(db: Db, kind: type[T], name: str, *args: object) -> list[T]:
+    """Rows of the named block as `kind`; its columns are the fields, in order."""
+    return [kind(*record) for record in await db.fetch(sql(name), *args)]
+
+
+async def fetch_one(db: Db, kind: type[T], name: str, *args: object) -> T | None:
+    """The first row of the named block as `kind`, or None."""
+    record = await db.fetchrow(sql(name), *args)
+    return None if record is None else kind(*record)
+
+
+async def fetch_value(db: Db, name: str, *args: object) -> Any:
+    """The first column of the first row of the named block, or None."""
+    return await db.fetchval(sql(name), *args)
+
+
+async def execute(db: Db, name: str, *args: object) -> int:
+    """Runs the named block; the number of rows it changed."""
+    status: str = await db.execute(sql(name), *args)
+    count = status.rpartition(" ")[2]
+    return int(count) if count.isdigit() else 0
+
+
+async def _init(db: Db) -> None:
+    await db.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+    )
+
+
+async def _close(pool: Any) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

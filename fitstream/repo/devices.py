@@ -1,0 +1,75 @@
+"""Devices of a customer."""
+
+from datetime import datetime
+
+import msgspec
+
+from fitstream.errors import NotFound
+from fitstream.ids import new_id
+from fitstream.repo import keys
+from fitstream.repo.database import Db, execute, fetch, fetch_one
+from fitstream.repo.queries import sql
+
+PRIORITIES = {"watch": 10, "upload": 15, "phone": 20, "other": 30}
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What posts for one customer; a smaller `priority` wins where devices overlap."""
+
+    device_no: int
+    id: str
+    customer_no: int
+    kind: str
+    name: str
+    priority: int
+    created_at: datetime
+    removed_at: datetime | None
+    last_contact_at: datetime | None
+    complete_through: int | None
+    app_version: str | None
+
+
+async def create_device(
+    db: Db, customer_no: int, kind: str, name: str, priority: int | None
+) -> Device:
+    """A new device; without a priority it takes that of its kind (watch before phone)."""
+    ranked = PRIORITIES[kind] if priority is None else priority
+    values = (new_id("dev"), customer_no, kind, name, ranked)
+    found = await fetch_one(db, Device, "devices.insert_device", *values)
+    if found is None:
+        raise NotFound("the new device")
+
+    return found
+
+
+async def list_devices(db: Db, customer_no: int) -> list[Device]:
+    """All devices, removed ones too, best priority first."""
+    return await fetch(db, Device, "devices.list_devices", customer_no)
+
+
+async def get_device(db: Db, customer_no: int, device_id: str) -> Device:
+    """One device of the customer; raises NotFound."""
+    for device in await list_devices(db, customer_no):
+        if device.id == device_id:
+            return device
+    raise NotFound(f"device {device_id}")
+
+
+async def remove_device(db: Db, device: Device) -> None:
+    """Refuses the device's posts from now on; what it sent stays."""
+    await execute(db, "devices.remove_device", device.device_no)
+    await keys.revoke_device_keys(db, device.device_no)
+
+
+async def set_priority(db: Db, device: Device, priority: int) -> None:
+    """Changes whose values win, and marks the weeks it touches dirty, in one transaction."""
+    await execute(db, "devices.set_priority", device.device_no, priority)
+    await execute(db, "devices.touch_weeks_of", device.customer_no, device.device_no)
+
+
+async def reported_slots(
+    db: Db, customer_no: int, device_no: int, span: tuple[int, int]
+) -> list[int]:
+    """Slots of [from, to) that the ledger has from the device, in order."""
+    rows = await db.fetch(sql("devices.reported_slots"), customer_no, device_no, *span)
+    return [row["slot"] for row in rows]

@@ -1,0 +1,208 @@
+"""The job table: outbox, queue of record and what people see, in one."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from fitstream.errors import Conflict, NotFound
+from fitstream.ids import new_id
+from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job to be done once per dedupe key; queue `none` is never told to arq."""
+
+    kind: str
+    queue: str
+    dedupe_key: str
+    payload: dict[str, Any] = {}
+    programme_no: int | None = None
+    customer_no: int | None = None
+    parent_id: str | None = None
+    run_after: datetime | None = None
+
+
+class DueJob(msgspec.Struct, frozen=True):
+    """A job that arq must be told of."""
+
+    id: str
+    kind: str
+    queue: str
+    attempts: int
+
+
+class ClaimedJob(msgspec.Struct, frozen=True):
+    """A job with the lease under which it may be worked on."""
+
+    id: str
+    kind: str
+    programme_no: int | None
+    customer_no: int | None
+    payload: dict[str, Any]
+    lease_epoch: int
+    attempts: int
+    cancel_requested: bool
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as people see it."""
+
+    id: str
+    parent_id: str | None
+    kind: str
+    queue: str
+    state: str
+    payload: dict[str, Any]
+    progress: dict[str, Any]
+    result: dict[str, Any]
+    attempts: int
+    error: str | None
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    done_at: datetime | None
+    run_after: datetime
+
+
+class StateCount(msgspec.Struct, frozen=True):
+    """How many jobs are in a state."""
+
+    state: str
+    count: int
+
+
+class FinishedWeek(msgspec.Struct, frozen=True):
+    """Whose week has finished."""
+
+    programme_no: int
+    customer_no: int
+
+
+class QuietProgramme(msgspec.Struct, frozen=True):
+    """A programme whose model is due, and since when it was stale."""
+
+    programme_no: int
+    stale_since: datetime
+
+
+class ProgrammeNo(msgspec.Struct, frozen=True):
+    """Number of a programme."""
+
+    programme_no: int
+
+
+async def insert_job(db: Db, new: NewJob) -> str:
+    """Id of the job for `new.dedupe_key`, inserted now or before."""
+    values = (new_id("job"), new.parent_id, new.kind, new.queue, new.dedupe_key)
+    about = (new.programme_no, new.customer_no, new.payload, new.run_after)
+    inserted = await fetch_value(db, "jobs.insert_job", *values, *about)
+    return str(inserted or await fetch_value(db, "jobs.job_by_dedupe_key", new.dedupe_key))
+
+
+async def due_jobs(db: Db, resend_s: float) -> list[DueJob]:
+    """Jobs to tell arq of, or to tell again after `resend_s`."""
+    return await fetch(db, DueJob, "jobs.due_jobs", resend_s)
+
+
+async def mark_sent(db: Db, ids: Sequence[str]) -> None:
+    """Notes that arq was told."""
+    await execute(db, "jobs.mark_sent", list(ids))
+
+
+async def claim_job(db: Db, job_id: str, owner: str, lease_s: float) -> ClaimedJob | None:
+    """The job under a new lease, or None when it is done, taken or not due."""
+    return await fetch_one(db, ClaimedJob, "jobs.claim_job", job_id, owner, lease_s)
+
+
+async def renew_job(
+    db: Db, job: ClaimedJob, lease_s: float, progress: dict[str, Any] | None
+) -> bool:
+    """Whether a cancel was asked for. Raises Conflict(lease_lost)."""
+    found = await fetch_value(db, "jobs.renew_job", job.id, job.lease_epoch, lease_s, progress)
+    if found is None:
+        raise Conflict("lease_lost", f"job {job.id} was taken over")
+    return bool(found)
+
+
+async def finish_job(
+    db: Db, job: ClaimedJob, state: str, result: dict[str, Any], error: str | None = None
+) -> None:
+    """Ends a job as succeeded, failed or cancelled. Raises Conflict(lease_lost)."""
+    if not await execute(db, "jobs.finish_job", job.id, job.lease_epoch, state, result, error):
+        raise Conflict("lease_lost", f"job {job.id} was taken over")
+
+
+async def retry_later(db: Db, job: ClaimedJob, delay_s: float, error: str) -> None:
+    """Puts a job back in the queue."""
+    await execute(db, "jobs.retry_job_later", job.id, job.lease_epoch, delay_s, error)
+
+
+async def complete_roll(db: Db, job_id: str, result: dict[str, Any]) -> None:
+    """Completes a roll asked for by hand, in the roller's commit."""
+    await execute(db, "jobs.complete_roll_job", job_id, result)
+
+
+async def cancel(db: Db, job_id: str) -> None:
+    """Cancels a queued job, asks a running one to stop. Raises NotFound, Conflict(done)."""
+    job = await get_job(db, job_id)
+    if not await execute(db, "jobs.request_cancel", job_id):
+        raise Conflict("done", f"the job has already {job.state}")
+
+
+async def retry(db: Db, job_id: str) -> None:
+    """Runs a failed or cancelled job again. Raises NotFound, Conflict(not_failed)."""
+    job = await get_job(db, job_id)
+    if not await execute(db, "jobs.requeue", job_id):
+        raise Conflict("not_failed", f"only failed or cancelled jobs can be retried: {job.state}")
+
+
+async def list_jobs(
+    db: Db,
+    after: tuple[datetime, str] | None,
+    only: tuple[str | None, str | None],
+    limit: int,
+) -> list[Job]:
+    """Jobs, newest first; `only` is (state, kind)."""
+    return await fetch(db, Job, "jobs.list_jobs", *(after or (None, None)), *only, None, limit)
+
+
+async def get_job(db: Db, job_id: str) -> Job:
+    """One job; raises NotFound."""
+    args = (None, None, None, None, job_id, 1)
+    found = await fetch_one(db, Job, "jobs.list_jobs", *args)
+    if found is None:
+        raise NotFound(f"job {job_id}")
+    return found
+
+
+async def job_counts(db: Db) -> dict[str, int]:
+    """Jobs by state."""
+    return {row.state: row.count for row in await fetch(db, StateCount, "jobs.job_counts")}
+
+
+async def take_finished_weeks(db: Db) -> list[FinishedWeek]:
+    """Finished weeks not looked at yet; their programmes are marked stale."""
+    found = await fetch(db, FinishedWeek, "jobs.take_finished_weeks")
+    if found:
+        await execute(db, "jobs.mark_stale", sorted({week.programme_no for week in found}))
+    return found
+
+
+async def take_quiet_programmes(db: Db, quiet_s: float, max_s: float) -> list[QuietProgramme]:
+    """Stale programmes whose training is due; they count as fresh from here on."""
+    return await fetch(db, QuietProgramme, "jobs.take_quiet_programmes", quiet_s, max_s)
+
+
+async def programmes(db: Db) -> list[int]:
+    """Numbers of all programmes."""
+    return [row.programme_no for row in await fetch(db, ProgrammeNo, "jobs.programmes")]
+
+
+async def claimed(db: Db, job_id: str, epoch: int) -> ClaimedJob:
+    """The job under the lease that its worker took. Raises Conflict(lease_lost)."""
+    found = await fetch_one(db, ClaimedJob, "jobs.claimed_job", job_id, epoch)
+    if found is None:
+        raise Conflict("lease_lost", f"job {job_id} was taken over")
+    return found

@@ -1,0 +1,68 @@
+"""Counts for the overview: what stands at each hop."""
+
+from datetime import datetime
+
+import msgspec
+
+from fitstream.repo.database import Db, fetch_one
+
+
+class CustomerCounts(msgspec.Struct, frozen=True):
+    """Active customers, and how many were heard of within an hour and a day."""
+
+    total: int
+    seen_1h: int
+    seen_24h: int
+
+
+class LedgerCounts(msgspec.Struct, frozen=True):
+    """Records and samples read, rows added and replaced, rows in all, newest receipt."""
+
+    records: int
+    samples: int
+    inserted: int
+    updated: int
+    rows: int
+    newest_at: datetime | None
+
+
+class OtherCounts(msgspec.Struct, frozen=True):
+    """The rest of the overview."""
+
+    devices: int
+    dead_letters: int
+    models: int
+    training_runs: int
+    forecasts: int
+    forecast_customers: int
+
+
+class Champion(msgspec.Struct, frozen=True):
+    """The model in use."""
+
+    id: str
+    kind: str
+    created_at: datetime
+
+
+async def customer_counts(db: Db) -> CustomerCounts:
+    """Customers by how lately they were heard of."""
+    found = await fetch_one(db, CustomerCounts, "pipeline.customer_counts")
+    return found or CustomerCounts(0, 0, 0)
+
+
+async def ledger_counts(db: Db) -> LedgerCounts:
+    """What went through the ledger."""
+    found = await fetch_one(db, LedgerCounts, "pipeline.ledger_counts")
+    return found or LedgerCounts(0, 0, 0, 0, 0, None)
+
+
+async def other_counts(db: Db) -> OtherCounts:
+    """Devices, dead letters, models, runs and forecasts."""
+    found = await fetch_one(db, OtherCounts, "pipeline.other_counts")
+    return found or OtherCounts(0, 0, 0, 0, 0, 0)
+
+
+async def newest_champion(db: Db) -> Champion | None:
+    """The champion trained last, None before the first run."""
+    return await fetch_one(db, Champion, "pipeline.newest_champion")

@@ -1,0 +1,45 @@
+"""Where the ledger stands in each partition, topic generations, proven losses, dead letters."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fitstream.repo.database import Db, execute, fetch_one, fetch_value
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Where the ledger stands in a partition."""
+
+    next_offset: int
+    last_batch_id: str
+
+
+async def progress_of(db: Db, generation: int, partition: int) -> Progress | None:
+    """Where the ledger stands, None before its first contact."""
+    return await fetch_one(db, Progress, "progress.progress_of", generation, partition)
+
+
+async def start_progress(db: Db, generation: int, partition: int, offset: int) -> None:
+    """First contact with a partition; a repeat changes nothing."""
+    await execute(db, "progress.start_progress", generation, partition, offset)
+
+
+async def skip_lost(db: Db, generation: int, partition: int, span: tuple[int, int]) -> None:
+    """Records a proven loss [from, to) and moves past it, in the caller's transaction."""
+    await execute(db, "progress.insert_loss", generation, partition, *span)
+    await execute(db, "progress.skip_lost", generation, partition, *span)
+
+
+async def current_generation(db: Db, topic: str) -> int:
+    """Generation of `topic`, 1 before anything was adopted."""
+    return await fetch_value(db, "progress.current_generation", topic) or 1
+
+
+async def adopt_generation(db: Db, topic: str, generation: int) -> None:
+    """Registers a generation of `topic`; a repeat changes nothing."""
+    await execute(db, "progress.insert_generation", topic, generation)
+
+
+async def insert_dead_letter(db: Db, values: Sequence[object]) -> None:
+    """Parks one record: topic, generation, partition, offset, reason, detail, key, value."""
+    await execute(db, "progress.insert_dead_letter", *values)

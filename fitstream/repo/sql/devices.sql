@@ -1,0 +1,32 @@
+-- name: insert_device -> Device
+-- A new device of a customer.
+INSERT INTO device (id, customer_no, kind, name, priority) VALUES ($1, $2, $3, $4, $5)
+RETURNING device_no, id, customer_no, kind, name, priority, created_at, removed_at,
+          last_contact_at, complete_through, app_version
+
+-- name: list_devices -> Device
+-- Devices of a customer, best priority first.
+SELECT device_no, id, customer_no, kind, name, priority, created_at, removed_at,
+       last_contact_at, complete_through, app_version
+FROM device WHERE customer_no = $1 ORDER BY priority, id
+
+-- name: remove_device
+-- Keeps the data of a device and refuses its posts.
+UPDATE device SET removed_at = coalesce(removed_at, now()) WHERE device_no = $1
+
+-- name: set_priority
+-- Whose values win where devices overlap.
+UPDATE device SET priority = $2 WHERE device_no = $1
+
+-- name: touch_weeks_of
+-- Weeks that hold rows of the device: their combined values may change.
+UPDATE week_state w SET dirty_seq = dirty_seq + 1, last_changed_at = now(),
+    first_dirty_at = CASE WHEN dirty_seq = rolled_seq THEN now() ELSE first_dirty_at END
+WHERE w.customer_no = $1 AND EXISTS (
+    SELECT FROM sample s WHERE s.customer_no = w.customer_no
+    AND s.slot >= w.start_slot AND s.slot < w.end_slot AND s.device_no = $2)
+
+-- name: reported_slots
+-- Slots of a range that a device has sent, tombstones included.
+SELECT slot FROM sample
+WHERE customer_no = $1 AND device_no = $2 AND slot >= $3 AND slot < $4 ORDER BY slot

@@ -1,0 +1,111 @@
+-- name: insert_job
+-- A job that must be done; a repeat of its dedupe key adds nothing.
+INSERT INTO job (id, parent_id, kind, queue, dedupe_key, programme_no, customer_no, payload, run_after)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, now()))
+ON CONFLICT (dedupe_key) DO NOTHING RETURNING id
+
+-- name: job_by_dedupe_key
+-- The job that a key stands for.
+SELECT id FROM job WHERE dedupe_key = $1
+
+-- name: due_jobs -> DueJob
+-- Queued jobs whose time has come and running ones whose lease is over, not told for a while.
+SELECT id, kind, queue, attempts FROM job
+WHERE ((state = 'queued' AND run_after <= now()) OR (state = 'running' AND lease_until < now()))
+  AND queue <> 'none' AND (sent_at IS NULL OR sent_at < now() - make_interval(secs => $1))
+ORDER BY run_after LIMIT 200
+
+-- name: mark_sent
+-- arq was told of these.
+UPDATE job SET sent_at = now() WHERE id = ANY($1::text[])
+
+-- name: claim_job -> ClaimedJob
+-- Takes a job that is due, or whose worker is gone; no row means: not for you.
+UPDATE job SET state = 'running', lease_owner = $2, lease_epoch = lease_epoch + 1,
+    lease_until = now() + make_interval(secs => $3), attempts = attempts + 1,
+    started_at = coalesce(started_at, now()), error = NULL
+WHERE id = $1 AND ((state = 'queued' AND run_after <= now())
+    OR (state = 'running' AND lease_until < now()))
+RETURNING id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested
+
+-- name: renew_job
+-- Keeps the lease and stores progress; returns whether somebody asked to cancel.
+UPDATE job SET lease_until = now() + make_interval(secs => $3), progress = coalesce($4, progress)
+WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING cancel_requested
+
+-- name: finish_job
+-- Ends a job; only who still holds the lease may.
+UPDATE job SET state = $3, result = $4, error = $5, done_at = now(), lease_owner = NULL,
+    lease_until = NULL
+WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
+
+-- name: retry_job_later
+-- Puts a job back after an error that may pass.
+UPDATE job SET state = 'queued', run_after = now() + make_interval(secs => $3), error = $4,
+    lease_owner = NULL, lease_until = NULL, sent_at = NULL
+WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
+
+-- name: complete_roll_job
+-- The roller completes a roll that was asked for by hand.
+UPDATE job SET state = 'succeeded', result = $2, done_at = now(),
+    started_at = coalesce(started_at, now())
+WHERE id = $1 AND state IN ('queued', 'running')
+
+-- name: request_cancel
+-- A queued job is cancelled at once, a running one is asked to stop.
+UPDATE job SET cancel_requested = true,
+    state = CASE WHEN state IN ('queued', 'waiting') THEN 'cancelled' ELSE state END,
+    done_at = CASE WHEN state IN ('queued', 'waiting') THEN now() ELSE done_at END
+WHERE id = $1 AND state IN ('queued', 'running', 'waiting')
+
+-- name: requeue
+-- Runs a failed or cancelled job again.
+UPDATE job SET state = 'queued', run_after = now(), sent_at = NULL, cancel_requested = false,
+    error = NULL, done_at = NULL, attempts = 0
+WHERE id = $1 AND state IN ('failed', 'cancelled')
+
+-- name: list_jobs -> Job
+-- Jobs, newest first, after (created, id).
+SELECT id, parent_id, kind, queue, state, payload, progress, result, attempts, error,
+       cancel_requested, created_at, started_at, done_at, run_after
+FROM job
+WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2))
+  AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR kind = $4)
+  AND ($5::text IS NULL OR id = $5)
+ORDER BY created_at DESC, id DESC LIMIT $6
+
+-- name: job_counts -> StateCount
+-- Jobs by state.
+SELECT state, count(*) AS count FROM job GROUP BY state
+
+-- name: take_finished_weeks -> FinishedWeek
+-- Finished weeks that nobody has looked at: their programmes are stale now.
+UPDATE job SET state = 'succeeded', started_at = now(), done_at = now()
+WHERE id IN (SELECT id FROM job WHERE kind = 'week_finished' AND state = 'queued'
+             ORDER BY created_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+RETURNING programme_no, customer_no
+
+-- name: mark_stale
+-- A programme has weeks that its model has not seen.
+UPDATE programme SET stale_since = coalesce(stale_since, now()), stale_last = now()
+WHERE programme_no = ANY($1::int[])
+
+-- name: take_quiet_programmes -> QuietProgramme
+-- Stale programmes that are quiet, or have waited long enough; fresh again until the next week.
+WITH quiet AS (
+    SELECT programme_no, stale_since FROM programme
+    WHERE stale_since IS NOT NULL
+      AND now() >= least(stale_last + make_interval(secs => $1), stale_since + make_interval(secs => $2))
+    FOR UPDATE SKIP LOCKED)
+UPDATE programme p SET stale_since = NULL, stale_last = NULL FROM quiet q
+WHERE p.programme_no = q.programme_no
+RETURNING p.programme_no, q.stale_since
+
+-- name: programmes -> ProgrammeNo
+-- All programmes, for nightly work.
+SELECT programme_no FROM programme ORDER BY programme_no
+
+-- name: claimed_job -> ClaimedJob
+-- A job as its worker holds it, for the child process that does it.
+SELECT id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested
+FROM job WHERE id = $1 AND lease_epoch = $2 AND state = 'running'

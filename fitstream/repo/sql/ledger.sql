@@ -1,0 +1,101 @@
+-- name: device_refs -> DeviceRef
+-- Numbers of the devices that a chunk names; removed devices keep theirs.
+SELECT d.id AS device_id, d.device_no, c.id AS customer_id, c.customer_no
+FROM device d JOIN customer c USING (customer_no)
+WHERE d.id = ANY($1::text[])
+
+-- name: customer_zones -> CustomerZone
+-- Zones of the customers of a chunk; the lock holds off a move until this chunk is in.
+SELECT customer_no, from_week, zone FROM customer_zone
+WHERE customer_no = ANY($1::int[]) ORDER BY customer_no, from_week FOR SHARE
+
+-- name: create_stage
+-- Stage of one chunk: the columns of `sample` without index or log.
+CREATE TEMPORARY TABLE IF NOT EXISTS stage (LIKE sample) ON COMMIT DELETE ROWS
+
+-- name: upsert_stage -> Upserted
+-- The merge rule in one statement: the larger (rev, tie) stays. Returns what changed, by week.
+WITH up AS (
+    INSERT INTO sample SELECT * FROM stage ORDER BY customer_no, slot, device_no
+    ON CONFLICT (customer_no, slot, device_no) DO UPDATE SET
+        tie = excluded.tie, src = excluded.src, rev = excluded.rev,
+        received_s = excluded.received_s, distance_m = excluded.distance_m,
+        calories_kcal = excluded.calories_kcal, tz_offset_min = excluded.tz_offset_min,
+        steps = excluded.steps, heart_rate_bpm = excluded.heart_rate_bpm,
+        heart_rate_min_bpm = excluded.heart_rate_min_bpm,
+        heart_rate_max_bpm = excluded.heart_rate_max_bpm, light_min = excluded.light_min,
+        moderate_min = excluded.moderate_min, vigorous_min = excluded.vigorous_min,
+        sedentary_min = excluded.sedentary_min, sleep_min = excluded.sleep_min,
+        floors = excluded.floors
+    WHERE (excluded.rev, excluded.tie) > (sample.rev, sample.tie)
+    RETURNING customer_no, slot, (xmax = 0) AS inserted
+), bounds AS (
+    SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::int[])
+        AS w (customer_no, week, start_slot, end_slot)
+)
+SELECT w.customer_no, w.week,
+       count(*) FILTER (WHERE inserted)::int AS inserted,
+       count(*) FILTER (WHERE NOT inserted)::int AS updated
+FROM up JOIN bounds w ON w.customer_no = up.customer_no
+    AND up.slot >= w.start_slot AND up.slot < w.end_slot
+GROUP BY w.customer_no, w.week
+
+-- name: find_conflicts
+-- Same rev and equally complete, other content: worth a record before the merge decides.
+INSERT INTO sample_conflict (customer_no, slot, device_no, rev, kept_tie, other_tie, src)
+SELECT s.customer_no, s.slot, s.device_no, s.rev,
+       greatest(s.tie, g.tie), least(s.tie, g.tie), g.src
+FROM stage g JOIN sample s USING (customer_no, slot, device_no)
+WHERE s.rev = g.rev AND s.tie <> g.tie AND s.tie >> 59 = g.tie >> 59
+ON CONFLICT DO NOTHING
+
+-- name: mark_weeks_dirty
+-- One step of dirty_seq for every week that changed in this chunk.
+INSERT INTO week_state AS w (customer_no, week, start_slot, end_slot)
+SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::int[]) AS u (customer_no, week, s, e)
+ORDER BY customer_no, week
+ON CONFLICT (customer_no, week) DO UPDATE SET
+    first_dirty_at = CASE WHEN w.dirty_seq = w.rolled_seq THEN now() ELSE w.first_dirty_at END,
+    last_changed_at = now(), dirty_seq = w.dirty_seq + 1
+
+-- name: touch_devices
+-- Last contact of each device of a chunk, and how far it says it is complete (never backwards).
+UPDATE device d SET
+    last_contact_at = greatest(d.last_contact_at, u.at),
+    complete_through = greatest(d.complete_through, u.through),
+    app_version = coalesce(u.version, d.app_version), clock_skew_s = coalesce(u.skew, d.clock_skew_s)
+FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::text[], $5::real[])
+    AS u (device_no, at, through, version, skew)
+WHERE d.device_no = u.device_no
+
+-- name: touch_customers
+-- What lists and filters read instead of the samples.
+INSERT INTO customer_stat AS c (customer_no, last_contact_at, first_slot, last_slot)
+SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::int[])
+    AS u (customer_no, at, first_slot, last_slot)
+ORDER BY customer_no
+ON CONFLICT (customer_no) DO UPDATE SET
+    last_contact_at = greatest(c.last_contact_at, excluded.last_contact_at),
+    first_slot = least(c.first_slot, excluded.first_slot),
+    last_slot = greatest(c.last_slot, excluded.last_slot)
+
+-- name: count_customers
+-- New rows of a chunk, added to what the lists show.
+UPDATE customer_stat c SET samples = c.samples + u.inserted
+FROM unnest($1::int[], $2::bigint[]) AS u (customer_no, inserted)
+WHERE c.customer_no = u.customer_no
+
+-- name: insert_rejects
+-- Slots that the gateway refused, for the picture of the week.
+INSERT INTO slot_reject (customer_no, slot, device_no, code)
+SELECT DISTINCT ON (u.customer_no, u.slot, u.device_no) u.*
+FROM unnest($1::int[], $2::int[], $3::int[], $4::text[]) AS u (customer_no, slot, device_no, code)
+ORDER BY u.customer_no, u.slot, u.device_no
+ON CONFLICT (customer_no, slot, device_no) DO UPDATE SET code = excluded.code, at = now()
+
+-- name: move_progress
+-- Moves a partition from exactly where this chunk begins; no row changed means a stale consumer.
+UPDATE ingest_progress SET
+    next_offset = $4, last_batch_id = $5, records = records + $6, samples = samples + $7,
+    inserted = inserted + $8, updated = updated + $9, newest_at = greatest(newest_at, $10)
+WHERE generation = $1 AND partition = $2 AND next_offset = $3

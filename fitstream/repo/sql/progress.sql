@@ -1,0 +1,32 @@
+-- name: progress_of -> Progress
+-- Where the ledger stands in one partition.
+SELECT next_offset, last_batch_id FROM ingest_progress WHERE generation = $1 AND partition = $2
+
+-- name: start_progress
+-- First contact with a partition.
+INSERT INTO ingest_progress (generation, partition, next_offset) VALUES ($1, $2, $3)
+ON CONFLICT DO NOTHING
+
+-- name: skip_lost
+-- Kafka no longer has what comes next: move on to where its log starts.
+UPDATE ingest_progress SET next_offset = $4, last_batch_id = ''
+WHERE generation = $1 AND partition = $2 AND next_offset = $3
+
+-- name: insert_loss
+-- A proven loss, kept until a person has acknowledged it.
+INSERT INTO ingest_loss (generation, partition, first_offset, next_offset) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+
+-- name: current_generation
+-- Generation of a topic; raised only by `fitstream topics --adopt`.
+SELECT max(generation) FROM topic_generation WHERE topic = $1
+
+-- name: insert_generation
+-- A new generation of a topic.
+INSERT INTO topic_generation (topic, generation) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: insert_dead_letter
+-- A record that could not be applied, with its original bytes.
+INSERT INTO dead_letter (topic, generation, partition, record_offset, reason, detail, key, value)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (topic, generation, partition, record_offset) DO NOTHING

@@ -1,0 +1,100 @@
+"""Sealing of archived records: a data key per customer, wrapped under the secret key.
+
+Deleting a customer's wrapped key makes everything sealed with it unreadable for ever.
+"""
+
+import base64
+from collections import OrderedDict
+from secrets import token_bytes
+from struct import Struct
+
+import cramjam
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from fitstream.errors import Conflict, NotFound, Rejected
+from fitstream.settings import Settings, SettingsError
+from fitstream.store import Store
+
+_NONCE = Struct(">HHQ").pack
+_KEYS_CACHED = 20_000
+_ZSTD_LEVEL = 3
+
+
+def master_keys(settings: Settings) -> list[bytes]:
+    """The secret key, and the old one during a rotation, as 32 bytes each."""
+    keys = []
+    for text in (settings.secret_key, settings.secret_key_old):
+        if text:
+            try:
+                key = base64.b64decode(text, validate=True)
+            except ValueError as error:
+                raise SettingsError("FITSTREAM_SECRET_KEY must be base64") from error
+            if len(key) != 32:
+                raise SettingsError("FITSTREAM_SECRET_KEY must be 32 bytes in base64")
+            keys.append(key)
+    return keys
+
+
+def seal(key: bytes, place: tuple[int, int, int], value: bytes) -> bytes:
+    """`value` compressed, then sealed; the same record at the same place gives the same bytes.
+
+    `place` is (generation, partition, offset): nonce and additional data, so it is never reused
+    under one key and a record cannot be moved.
+    """
+    nonce = _NONCE(*place)
+    packed = bytes(cramjam.zstd.compress(value, _ZSTD_LEVEL))
+    return AESGCM(key).encrypt(nonce, packed, nonce)
+
+
+def unseal(key: bytes, place: tuple[int, int, int], sealed: bytes) -> bytes:
+    """Inverse of `seal`; raises Rejected(unsealable) when key, place or bytes do not fit."""
+    nonce = _NONCE(*place)
+    try:
+        return bytes(cramjam.zstd.decompress(AESGCM(key).decrypt(nonce, sealed, nonce)))
+    except InvalidTag as error:
+        raise Rejected("unsealable", f"record {place} does not open with its key") from error
+
+
+class DataKeys:
+    """Customers' data keys, kept wrapped in S3 under `keys/` and made at first use."""
+
+    def __init__(self, store: Store, masters: list[bytes]) -> None:
+        self._store = store
+        self._masters = masters
+        self._known: OrderedDict[str, bytes] = OrderedDict()
+
+    async def key_for(self, customer_id: str) -> bytes:
+        """The customer's key. Two makers at once agree: the first object stays."""
+        if customer_id in self._known:
+            self._known.move_to_end(customer_id)
+            return self._known[customer_id]
+        try:
+            key = self._unwrap(customer_id, await self._store.get(_object(customer_id)))
+        except NotFound:
+            key = await self._make(customer_id)
+        self._known[customer_id] = key
+        if len(self._known) > _KEYS_CACHED:
+            self._known.popitem(last=False)
+        return key
+
+    async def _make(self, customer_id: str) -> bytes:
+        key, nonce = token_bytes(32), token_bytes(12)
+        wrapped = nonce + AESGCM(self._masters[0]).encrypt(nonce, key, customer_id.encode())
+        try:
+            await self._store.put_new(_object(customer_id), wrapped)
+        except Conflict:
+            return self._unwrap(customer_id, await self._store.get(_object(customer_id)))
+        return key
+
+    def _unwrap(self, customer_id: str, wrapped: bytes) -> bytes:
+        for master in self._masters:
+            try:
+                return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], customer_id.encode())
+            except InvalidTag:
+                continue
+        raise Rejected("unsealable", f"the data key of {customer_id} opens with no secret key")
+
+
+def _object(customer_id: str) -> str:
+    return f"keys/{customer_id}"

@@ -1,0 +1,158 @@
+"""Every setting of every process: one frozen struct, read once from FITSTREAM_* variables.
+
+Nothing else reads the environment. Durations end in `_s`, sizes in `_bytes`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "FITSTREAM_"
+SECRET_FIELDS = ("postgres", "redis", "s3_secret_key", "secret_key", "secret_key_old")
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(Exception):
+    """A variable is missing, ill-typed or unknown; the message names it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings with their defaults; `docs/operations.md` describes each."""
+
+    # Addresses
+    kafka: str
+    postgres: str
+    redis: str
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "fitstream"
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
+    s3_checksum: str = "md5"
+    gateway_url: str = "http://127.0.0.1:8080"
+    public_url: str = ""
+
+    # Secrets: base64 of 32 random bytes; the old one is still read, never written
+    secret_key: str
+    secret_key_old: str = ""
+
+    # Listening
+    host: str = "127.0.0.1"
+    port: int = 8080
+    pages_port: int = 8081
+    metrics_port: int = 0
+    trusted_proxies: str = ""
+
+    # Logs and tests
+    log_level: str = "info"
+    log_format: str = "json"
+    crash_at: str = ""
+    clock_offset_s: float = 0.0
+
+    # Gateway
+    body_max_bytes: Count = 1_048_576
+    inflated_max_bytes: Count = 4_194_304
+    rows_max: Count = 2000
+    body_timeout_s: Positive = 10.0
+    ack_timeout_s: Positive = 8.0
+    in_flight_max_bytes: Count = 67_108_864
+    backfill_days: Count = 400
+    post_interval_s: Count = 900
+    keys_poll_s: Positive = 2.0
+    keys_offline_s: Positive = 900.0
+    ingest_rate_per_s: Positive = 50.0
+    ingest_burst: Count = 500
+    shutdown_s: Positive = 10.0
+
+    # Kafka
+    topic: str = "samples.v1"
+    dead_topic: str = "samples.dead.v1"
+    topic_partitions: Count = 24
+    topic_replication: Count = 1
+    topic_retention_days: Count = 14
+    batch_max_records: Count = 500
+    batch_max_bytes: Count = 4_194_304
+    batch_max_age_s: Positive = 0.2
+    stuck_after_s: Positive = 60.0
+    unavailable_max_s: Positive = 120.0
+
+    # Archive
+    archive_max_records: Count = 5000
+    archive_max_bytes: Count = 16_777_216
+    archive_max_age_s: Positive = 60.0
+
+    # Postgres
+    pool_size: Count = 8
+    acquire_timeout_s: Positive = 2.0
+    statement_timeout_s: Positive = 15.0
+
+    # Weeks
+    grace_hours: Positive = 6.0
+    device_silent_hours: Positive = 48.0
+    late_quiet_s: Positive = 900.0
+    late_max_s: Positive = 3600.0
+    roll_lease_s: Positive = 300.0
+    roll_poll_s: Positive = 1.0
+    roll_concurrency: Count = 4
+
+    # Jobs and training
+    dispatch_poll_s: Positive = 1.0
+    job_resend_s: Positive = 60.0
+    job_lease_s: Positive = 60.0
+    job_attempts_max: Count = 5
+    cohort_quiet_s: Positive = 1800.0
+    cohort_max_s: Positive = 21_600.0
+    train_budget_s: Positive = 60.0
+    train_timeout_s: Positive = 3600.0
+    forecast_timeout_s: Positive = 600.0
+    train_threads: Count = 1
+    nightly_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 0
+    worker_queues: str = "train,forecast,light"
+
+    # Sessions
+    admin_idle_s: Positive = 1800.0
+    admin_absolute_s: Positive = 43_200.0
+    customer_idle_s: Positive = 2_592_000.0
+
+    # Local services
+    data: str = ""
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings from `environ`; raises SettingsError naming the variable that is wrong."""
+    values = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX)
+    }
+    known = set(Settings.__struct_fields__)
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise SettingsError(
+            f"{PREFIX}{unknown[0].upper()} is not a setting; docs/operations.md lists them all"
+        )
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_named(str(error))) from error
+
+
+def shown(settings: Settings) -> dict[str, object]:
+    """The settings for a log line, secrets as `***`."""
+    values = msgspec.structs.asdict(settings)
+    return {
+        name: "***" if name in SECRET_FIELDS and value else value for name, value in values.items()
+    }
+
+
+def _named(message: str) -> str:
+    """msgspec's sentence with the path `$.ack_timeout_s` turned into the variable's name."""
+    for name in Settings.__struct_fields__:
+        for mark in (f"`$.{name}`", f"`{name}`"):
+            if mark in message:
+                return f"{PREFIX}{name.upper()}: {message.replace(mark, 'it')}"
+    return message

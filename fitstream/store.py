@@ -1,0 +1,161 @@
+"""S3 objects: put once, get, list; the only importer of aioboto3.
+
+Objects are immutable: every put carries `If-None-Match: *`, and a name that is taken must hold
+the same bytes.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from hashlib import md5, sha256
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import aioboto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fitstream.errors import Conflict, NotFound, Unavailable
+from fitstream.settings import Settings
+
+R = TypeVar("R")
+Outcome = Literal["created", "same"]
+
+_DEADLINE_S = 30.0
+_MISSING = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
+_TAKEN = ("412", "PreconditionFailed", "ConditionalRequestConflict")
+
+
+class Stored(NamedTuple):
+    """What a put made of an object: its key, size and SHA-256, and whether it was there."""
+
+    key: str
+    size: int
+    sha256: str
+    outcome: Outcome
+
+
+class Store:
+    """One bucket, with deadlines; raises Unavailable, NotFound or Conflict."""
+
+    def __init__(self, client: Any, bucket: str, checksum: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._checksum = checksum
+
+    async def put_new(self, key: str, body: bytes, content_type: str = "") -> Stored:
+        """Stores `body` under a name that is free, or holds the same bytes already.
+
+        Raises Conflict(object_differs) when other bytes stand there: that is an alarm.
+        """
+        digest = sha256(body).hexdigest()
+        options = {"ContentType": content_type or "application/octet-stream"}
+        try:
+            await self._call(
+                self._client.put_object,
+                Key=key,
+                Body=body,
+                IfNoneMatch="*",
+                **options,
+                **self._checksums(body),
+            )
+        except Conflict:
+            there = await self.get(key)
+            if there != body:
+                raise Conflict("object_differs", f"{key} holds other bytes") from None
+            return Stored(key, len(body), digest, "same")
+        return Stored(key, len(body), digest, "created")
+
+    async def get(self, key: str) -> bytes:
+        """The bytes of an object; raises NotFound."""
+
+        async def read() -> bytes:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+            async with answer["Body"] as body:
+                found: bytes = await body.read()
+            return found
+
+        return await _guarded(read, key)
+
+    async def exists(self, key: str) -> bool:
+        """Whether an object of that name is there."""
+        try:
+            await self._call(self._client.head_object, Key=key)
+        except NotFound:
+            return False
+        return True
+
+    async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
+        """Names that begin with `prefix`, in order."""
+        token: dict[str, str] = {}
+        while True:
+            page = await self._call(self._client.list_objects_v2, Prefix=prefix, **token)
+            for found in page.get("Contents", ()):
+                yield found["Key"]
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def delete(self, key: str) -> None:
+        """Removes an object; one that is not there is no error."""
+        await self._call(self._client.delete_object, Key=key)
+
+    async def make_bucket(self) -> None:
+        """Creates the bucket unless it is there."""
+        try:
+            await self._call(self._client.head_bucket)
+        except NotFound:
+            await self._call(self._client.create_bucket)
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless the bucket answers."""
+        await self._call(self._client.head_bucket)
+
+    async def _call(self, method: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
+        what = arguments.get("Key", self._bucket)
+        return await _guarded(lambda: method(Bucket=self._bucket, **arguments), what)
+
+    def _checksums(self, body: bytes) -> dict[str, str]:
+        if self._checksum == "sha256":
+            return {"ChecksumAlgorithm": "SHA256"}
+        digest = md5(body, usedforsecurity=False).digest()
+        return {"ContentMD5": base64.b64encode(digest).decode()}
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The bucket of `settings` through one long-lived client."""
+    session = aioboto3.Session(
+        aws_access_key_id=settings.s3_access_key or None,
+        aws_secret_access_key=settings.s3_secret_key or None,
+        region_name=settings.s3_region,
+    )
+    config = Config(
+        connect_timeout=3,
+        read_timeout=10,
+        retries={"max_attempts": 3, "mode": "standard"},
+        max_pool_connections=32,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"},
+    )
+    async with session.client(
+        "s3", endpoint_url=settings.s3_endpoint or None, config=config
+    ) as client:
+        yield Store(client, settings.s3_bucket, settings.s3_checksum)
+
+
+async def _guarded(call: Callable[[], Awaitable[R]], what: str) -> R:
+    """`call` within the deadline, its errors as our kinds."""
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            return await call()
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _MISSING:
+            raise NotFound(f"object {what}") from error
+        if code in _TAKEN:
+            raise Conflict("object_exists", f"{what} exists") from error
+        raise Unavailable("s3", f"{code or error}") from error
+    except (BotoCoreError, OSError, TimeoutError) as error:
+        raise Unavailable("s3", f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,92 @@
+"""A cohort run: read the pinned dataset, train, register the model, order its first forecasts."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fitstream.crash import crash_point
+from fitstream.errors import Rejected
+from fitstream.ids import new_id
+from fitstream.repo import jobs, models
+from fitstream.repo.jobs import NewJob
+from fitstream.repo.models import NewModel
+from fitstream.tasks.cohort_prepare import folder
+from fitstream.tasks.context import JobContext
+from fitstream.trainer import data, fit, registry
+from fitstream.trainer.recipe import Recipe
+
+
+async def train_cohort(context: JobContext) -> None:
+    """Ends with a champion, or with the reason why the data does not suffice."""
+    recipe = msgspec.convert(context.job.payload["recipe"], Recipe)
+    dataset_hash = str(context.job.payload["dataset_hash"])
+    home = folder(context.programme_no, dataset_hash)
+    keys = [key async for key in context.store.list_keys(f"{home}/part-")]
+    parts = [await context.store.get(key) for key in keys]
+    series = await asyncio.to_thread(data.load, parts)
+    try:
+        run = await asyncio.to_thread(_train, context, series, recipe)
+    except Rejected as error:
+        if error.code != "not_enough_data":
+            raise
+        await _finish_without_model(context, error.message)
+        return
+    await _register(context, run, dataset_hash)
+
+
+def _train(context: JobContext, series: dict[str, Any], recipe: Recipe) -> fit.CohortRun:
+    """Runs in a thread: the loop stays free for a stop."""
+
+    def tell(epoch: int, epochs: int, loss: float) -> None:
+        context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))
+
+    checkpoint = Path(tempfile.gettempdir()) / f"fitstream-{context.job.id}"
+    return fit.train_cohort(series, recipe, tell, checkpoint)
+
+
+async def _finish_without_model(context: JobContext, verdict: str) -> None:
+    metrics = {"verdict": verdict, "leaderboard": []}
+    async with context.repo.transaction() as db:
+        await models.finish_run(db, context.job.id, metrics, None)
+        await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
+
+
+async def _register(context: JobContext, run: fit.CohortRun, dataset_hash: str) -> None:
+    created_at = context.now()
+    model_id = new_id("mod")
+    tensors, card = registry.dump(
+        run.artifact, dataset_hash=dataset_hash, created_at=created_at.isoformat()
+    )
+    key = f"models/{model_id}/model.safetensors"
+    stored = await context.store.put_new(key, tensors)
+    await context.store.put_new(f"models/{model_id}/card.json", msgspec.json.encode(card))
+    metrics = dict(run.artifact.report)
+    new_model = NewModel(
+        id=model_id,
+        programme_no=context.programme_no,
+        kind=run.artifact.model.kind,
+        stage="champion",
+        job_id=context.job.id,
+        dataset_hash=dataset_hash,
+        metrics=metrics,
+        object_key=key,
+        sha256=stored.sha256,
+    )
+    forecasts = NewJob(
+        kind="forecast",
+        queue="forecast",
+        dedupe_key=f"forecast:model:{model_id}",
+        payload={"customers": None},
+        programme_no=context.programme_no,
+        parent_id=context.job.id,
+    )
+    crash_point("worker_before_commit")
+    async with context.repo.transaction() as db:
+        await models.insert_model(db, new_model)
+        await models.finish_run(db, context.job.id, metrics, model_id)
+        await jobs.insert_job(db, forecasts)
+        await jobs.finish_job(db, context.job, "succeeded", {"model": model_id})
+    crash_point("worker_after_commit")

@@ -1,0 +1,170 @@
+"""Customers' slots as arrays of local days: what every model of the trainer reads.
+
+Must do no I/O beyond the bytes or the file it is handed, and must not fill what was not measured.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+TARGETS = ("steps", "calories_kcal", "heart_rate_bpm")
+SLOTS = 96
+SLOT_US = 900_000_000
+DAY_US = SLOTS * SLOT_US
+
+WEAR_MIN_SLOTS = 90
+WEAR_MIN_STEPS = 500
+WEAR_MIN_ACTIVE = 8
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """All days of one customer, in their local time.
+
+    `values[target]` is (day, 96) float32, NaN = not measured; `wear` is (day,), True where the day
+    tells something about the customer; `first_day` is the local date of row 0.
+    """
+
+    customer_id: str
+    first_day: date
+    values: Mapping[str, Floats]
+    wear: Bools
+
+    @property
+    def days(self) -> int:
+        """Number of rows: local days from `first_day` on, with gaps."""
+        return len(self.wear)
+
+    def index(self, day: date) -> int:
+        """Row of a local date; may lie outside 0…days."""
+        return (day - self.first_day).days
+
+    def weekday(self, index: int) -> int:
+        """0 = Monday … 6 = Sunday, of a row that may lie outside the data."""
+        return (self.first_day.weekday() + index) % 7
+
+    def before(self, days: int) -> "Series":
+        """The same customer as known at the local midnight that begins row `days`."""
+        days = max(0, min(days, self.days))
+        values = {target: rows[:days] for target, rows in self.values.items()}
+        return Series(self.customer_id, self.first_day, values, self.wear[:days])
+
+    def worn(self, target: str) -> Floats:
+        """(day, 96): the target on wear days, NaN elsewhere."""
+        return np.where(self.wear[:, None], self.values[target], np.float32(np.nan))
+
+    def measured_days(self, target: str) -> Ints:
+        """Rows of the wear days on which the target was measured at least once."""
+        return np.flatnonzero(np.isfinite(self.worn(target)).any(axis=1))
+
+
+def empty_series(customer_id: str, first_day: date) -> Series:
+    """A customer of whom nothing is known yet."""
+    values = {target: np.empty((0, SLOTS), np.float32) for target in TARGETS}
+    return Series(customer_id, first_day, values, np.empty(0, np.bool_))
+
+
+def fingerprint(series: Mapping[str, Series]) -> str:
+    """SHA-256 of everything a fit reads: equal data, equal fingerprint."""
+    digest = sha256()
+    for name in sorted(series):
+        each = series[name]
+        digest.update(f"{name} {each.first_day} {each.days}\n".encode())
+        digest.update(each.wear.tobytes())
+        for target in TARGETS:
+            digest.update(np.ascontiguousarray(each.values[target]).tobytes())
+    return digest.hexdigest()
+
+
+def wear_days(steps: Floats) -> Bools:
+    """(day,): which days of (day, 96) steps were worn, by the rule of dataset/README.md.
+
+    At least 90 slots measured, 500 steps and 8 slots with steps.
+    """
+    measured = np.isfinite(steps)
+    filled = np.where(measured, steps, 0)
+    enough = measured.sum(axis=1) >= WEAR_MIN_SLOTS
+    walked = filled.sum(axis=1) >= WEAR_MIN_STEPS
+    active = (filled > 0).sum(axis=1) >= WEAR_MIN_ACTIVE
+    worn: Bools = enough & walked & active
+    return worn
+
+
+def load(parts: Iterable[bytes]) -> dict[str, Series]:
+    """Series by customer from Parquet parts of a cohort (columns as in docs: `customer_id`, `slot`,
+    `local`, the targets; others are ignored).
+
+    A slot that comes twice counts once, the last part wins. When the clocks go back, the two
+    quarter hours that share one local time count as one with the mean of what was measured; when
+    they go forward the missing ones are NaN. Raises KeyError when a column is missing.
+    """
+    columns = ["customer_id", "slot", "local", *TARGETS]
+    tables = [pq.read_table(BytesIO(part)).select(columns) for part in parts]
+    if not tables:
+        return {}
+    schema = pa.schema(
+        [("customer_id", pa.string()), ("slot", pa.int64()), ("local", pa.timestamp("us"))]
+        + [(target, pa.float32()) for target in TARGETS]
+    )
+    table = pa.concat_tables([each.cast(schema) for each in tables])
+    return {str(name): _series(str(name), rows) for name, rows in _by_name(table, "customer_id")}
+
+
+def from_wearers(path: Path) -> dict[str, Series]:
+    """Series by wearer from the shared 15-minute data or a file of the same form (`wearer`,
+    `slot_local`, the targets, `wear_day`).
+
+    `wear_day` of the file is taken as it is: outside it a zero means nothing.
+    """
+    table = pq.read_table(path, columns=["wearer", "slot_local", *TARGETS, "wear_day"])
+    local = pc.cast(table["slot_local"], pa.timestamp("us"))
+    table = table.append_column("local", local).append_column("slot", pc.cast(local, pa.int64()))
+    return {str(name): _series(str(name), rows) for name, rows in _by_name(table, "wearer")}
+
+
+def _by_name(table: pa.Table, column: str) -> list[tuple[object, pa.Table]]:
+    names = pc.unique(table[column]).sort().to_pylist()
+    return [(name, table.filter(pc.equal(table[column], name))) for name in names]
+
+
+def _series(customer_id: str, rows: pa.Table) -> Series:
+    slot = rows["slot"].to_numpy()
+    last = len(slot) - 1 - np.unique(slot[::-1], return_index=True)[1]  # the last of each slot
+    local = pc.cast(rows["local"], pa.int64()).to_numpy()[last]
+    first = int(local.min()) // DAY_US
+    cell = (local - first * DAY_US) // SLOT_US
+    days = int(cell.max()) // SLOTS + 1
+    values = {
+        target: _cells(rows[target].to_numpy().astype(np.float32)[last], cell, days)
+        for target in TARGETS
+    }
+    if "wear_day" in rows.column_names:
+        flags = rows["wear_day"].to_numpy()[last].astype(np.float32)
+        wear = np.asarray(np.nan_to_num(_cells(flags, cell, days)).any(axis=1))
+    else:
+        wear = wear_days(values["steps"])
+    return Series(customer_id, _EPOCH + timedelta(days=first), values, wear)
+
+
+def _cells(column: Floats, cell: Ints, days: int) -> Floats:
+    """(day, 96): the mean of the measured values of each cell, NaN where there is none."""
+    measured = np.isfinite(column)
+    size = days * SLOTS
+    count = np.bincount(cell[measured], minlength=size)
+    total = np.bincount(cell[measured], weights=column[measured], minlength=size)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean.reshape(days, SLOTS).astype(np.float32)

@@ -1,0 +1,143 @@
+"""Forecasts for serving: the next slots of one or many customers from whole days before the start.
+
+Must not need torch for the climatology, and must not look at or after the start.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from fitstream.trainer.data import SLOTS, Floats, Series
+from fitstream.trainer.models.climatology import MIN_OWN_DAYS, own_history
+from fitstream.trainer.windows import Issue, Reach, Windows, make_windows
+
+LIMITS = {
+    "steps": (0.0, 6000.0),
+    "calories_kcal": (0.0, 2000.0),
+    "heart_rate_bpm": (20.0, 260.0),
+}
+OWN, COHORT = "own history", "cohort"
+_CHUNK = 4
+
+
+class ServingModel(Protocol):
+    """What `registry.load` gives back."""
+
+    @property
+    def kind(self) -> str:
+        """Name on the leaderboard and in the card."""
+
+    @property
+    def reach(self) -> Reach:
+        """How far it looks back."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What it can forecast."""
+
+    def predict(self, windows: Windows) -> Floats:
+        """(n, 96, 4): q10, q50, q90, mean of each slot."""
+
+
+class Request(NamedTuple):
+    """Forecast `slots` quarter hours of local time from `start_quarter` (0…95) of `start_day`."""
+
+    series: Series
+    start_day: date
+    start_quarter: int = 0
+    slots: int = SLOTS
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Quantiles of one customer, slot by slot in local wall-clock time.
+
+    `values[target]` is (slots, 4): q10, q50, q90, mean. `basis[target]` says what it rests on: "own
+    history" or "cohort". A target that neither can tell is absent. `data_through` is the last local
+    day whose slots were looked at, None without any; today's are not used yet.
+    """
+
+    customer_id: str
+    start_day: date
+    start_quarter: int
+    values: Mapping[str, Floats]
+    basis: Mapping[str, str]
+    data_through: date | None
+
+
+def forecast(
+    model: ServingModel, series: Series, start_day: date, start_quarter: int, slots: int = SLOTS
+) -> Forecast:
+    """The next `slots` quarter hours of one customer."""
+    return forecast_many(model, [Request(series, start_day, start_quarter, slots)])[0]
+
+
+def forecast_many(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
+    """Forecasts in the order of the requests; handled in small groups that fit the cache.
+
+    Raises ValueError for a start quarter outside 0…95 or no slots.
+    """
+    out: list[Forecast] = []
+    for at in range(0, len(requests), _CHUNK):
+        out += _group(model, requests[at : at + _CHUNK])
+    return out
+
+
+def _group(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
+    known: dict[str, Series] = {}
+    issues: list[Issue] = []
+    rows: list[slice] = []
+    for number, request in enumerate(requests):
+        if not 0 <= request.start_quarter < SLOTS or request.slots < 1:
+            raise ValueError("start_quarter must be 0…95 and slots at least 1")
+        start = request.series.index(request.start_day)
+        days = -(-(request.start_quarter + request.slots) // SLOTS)
+        known[str(number)] = request.series.before(start)
+        rows.append(slice(len(issues), len(issues) + days))
+        issues += [Issue(str(number), start + day, start) for day in range(days)]
+    values: list[dict[str, Floats]] = [{} for _ in requests]
+    basis: list[dict[str, str]] = [{} for _ in requests]
+    for target in model.targets:
+        windows = make_windows(known, target, issues, model.reach)
+        days_of_slots = model.predict(windows)  # (n, slot, output)
+        own = own_history(windows)  # (n,)
+        for number, request in enumerate(requests):
+            part = days_of_slots[rows[number]].reshape(-1, days_of_slots.shape[-1])
+            part = part[request.start_quarter : request.start_quarter + request.slots]
+            is_own = bool(own[rows[number].start])
+            if np.isfinite(part).all() and (is_own or not _settled(known[str(number)])):
+                values[number][target] = bounded(part, target)
+                basis[number][target] = OWN if is_own else COHORT
+    return [
+        _answer(request, values[number], basis[number]) for number, request in enumerate(requests)
+    ]
+
+
+def bounded(values: Floats, target: str) -> Floats:
+    """(slot, 4): quantiles in order, everything inside what the contract allows."""
+    low, high = LIMITS[target]
+    clipped = np.clip(values, low, high)
+    clipped[:, :3] = np.sort(clipped[:, :3], axis=1)
+    return clipped
+
+
+def _settled(series: Series) -> bool:
+    """A customer with wear days of their own: what they never measured is not made up for them."""
+    return int(series.wear.sum()) >= MIN_OWN_DAYS
+
+
+def _answer(request: Request, values: dict[str, Floats], basis: dict[str, str]) -> Forecast:
+    series = request.series
+    known = min(series.index(request.start_day), series.days)
+    through = date.fromordinal(series.first_day.toordinal() + known - 1) if known > 0 else None
+    return Forecast(
+        customer_id=series.customer_id,
+        start_day=request.start_day,
+        start_quarter=request.start_quarter,
+        values=values,
+        basis=basis,
+        data_through=through,
+    )

@@ -1,0 +1,118 @@
+"""The kernel that says how much each past slot counts, and the weighted quantiles it gives.
+
+Source: kernel regression (Nadaraya 1964, Watson 1964) in its quantile form; changed: a product of
+slot distance, recency, day class and weekday. Must not need torch.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from fitstream.trainer.data import Floats, Ints
+from fitstream.trainer.windows import Reach
+
+Doubles = npt.NDArray[np.float64]
+SATURDAY = 5
+_BLOCK = 8
+_MIDDLE = np.tril(np.ones((_BLOCK, _BLOCK)), -1) + 0.5 * np.eye(_BLOCK)
+
+
+class Kernel(msgspec.Struct, frozen=True):
+    """Weight of a past value: the product of four factors, each 1 for the likeliest key."""
+
+    sd_slots: float = 2.0
+    half_life_days: float = 14.0
+    class_factor: float = 0.3
+    weekday_factor: float = 1.5
+
+
+def slot_weights(kernel: Kernel, reach: Reach) -> Doubles:
+    """(width,): Gaussian in the distance of quarter hours."""
+    distance = np.arange(-reach.slots, reach.slots + 1)
+    return np.exp(-0.5 * (distance / kernel.sd_slots) ** 2)
+
+
+def day_weights(kernel: Kernel, weekday: Ints, reach: Reach) -> Doubles:
+    """(n, days): recency, weekend against weekday, same weekday; `weekday` (n,) to forecast."""
+    lag = np.arange(1, reach.days + 1)
+    key = (weekday[:, None] - lag) % 7  # (n, lag)
+    recency = 0.5 ** (lag / kernel.half_life_days)  # (lag,)
+    same_class = (key >= SATURDAY) == (weekday[:, None] >= SATURDAY)  # (n, lag)
+    likeness = np.where(same_class, 1.0, kernel.class_factor)  # (n, lag)
+    likeness *= np.where(key == weekday[:, None], kernel.weekday_factor, 1.0)  # (n, lag)
+    return recency * likeness
+
+
+def key_weights(kernel: Kernel, weekday: Ints, reach: Reach) -> Doubles:
+    """(n, K): weight of each key in key order."""
+    days = day_weights(kernel, weekday, reach)
+    weights = days[:, :, None] * slot_weights(kernel, reach)  # (n, lag, offset)
+    return weights.reshape(len(weekday), reach.keys)
+
+
+def weighted_quantiles(
+    values: Floats, weights: Doubles, count: Ints, levels: Sequence[float]
+) -> Doubles:
+    """(row, level): quantiles of ascending values (row, K) under weights (row, K).
+
+    Each value sits at the middle of its weight, between two neighbours it is linear. Only the first
+    `count` (row,) of a row were measured, the weights behind them are 0; NaN for a row of none.
+    """
+    rows, keys = values.shape
+    start = np.arange(rows) * keys  # (row,)
+    last = start + np.maximum(count - 1, 0)  # (row,)
+    flat_values, flat_weights = values.reshape(-1), weights.reshape(-1)
+    total = weights @ np.ones(keys)  # (row,)
+    at = (np.cumsum(total) - total)[:, None] + total[:, None] * np.asarray(levels)  # (row, level)
+    run = _Run(flat_weights)
+    found = np.minimum(run.search(at), last[:, None])  # (row, level)
+    high = found + (run.middle(found) < at)  # (row, level)
+    low = np.maximum(np.minimum(high - 1, last[:, None]), start[:, None])  # (row, level)
+    high = np.minimum(high, last[:, None])  # (row, level)
+    p_low, p_high = run.middle(low), run.middle(high)  # (row, level) each
+    gap = p_high - p_low
+    share = np.clip((at - p_low) / np.where(gap > 0, gap, np.inf), 0, 1)  # (row, level)
+    v_low, v_high = flat_values[low].astype(np.float64), flat_values[high]
+    out = v_low + share * (v_high - v_low)  # (row, level)
+    return np.where(count[:, None] > 0, out, np.nan)
+
+
+class _Run:
+    """Running sums of all rows behind each other, so that one search serves all of them.
+
+    Kept per block of eight, because a sum of every key is what a forecast would spend its time on.
+    """
+
+    def __init__(self, weights: Doubles) -> None:
+        pad = -len(weights) % _BLOCK
+        padded = np.concatenate([weights, np.zeros(pad)]) if pad else weights
+        self._blocks = padded.reshape(-1, _BLOCK)  # (block, 8)
+        self._sums = self._blocks @ np.ones(_BLOCK)  # (block,)
+        self._ends = np.cumsum(self._sums)  # (block,)
+
+    def search(self, at: Doubles) -> Ints:
+        """First place whose running sum reaches `at`, of any shape."""
+        block = np.minimum(np.searchsorted(self._ends, at), len(self._ends) - 1)
+        inside = np.cumsum(self._blocks[block], axis=-1)  # (…, 8)
+        short = inside < (at - self._ends[block] + self._sums[block])[..., None]  # (…, 8)
+        place: Ints = block * _BLOCK + np.minimum(short.sum(axis=-1), _BLOCK - 1)
+        return place
+
+    def middle(self, place: Ints) -> Doubles:
+        """Running sum up to the middle of the weight at each place."""
+        block, lane = place // _BLOCK, place % _BLOCK
+        rows = self._blocks[block]  # (…, 8)
+        share = _MIDDLE[lane]  # (…, 8): 1 before the place, ½ at it
+        before = self._ends[block] - self._sums[block]
+        middle: Doubles = before + np.einsum("...b,...b->...", rows, share)
+        return middle
+
+
+def weighted_mean(values: Floats, weights: Doubles) -> Doubles:
+    """(row,): mean of values (row, K) under weights (row, K); NaN where no weight is."""
+    total = weights.sum(axis=1)
+    top = np.einsum("rk,rk->r", values, weights)  # (row,)
+    mean: Doubles = top / np.where(total > 0, total, np.nan)
+    return mean

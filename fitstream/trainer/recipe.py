@@ -1,0 +1,36 @@
+"""What a cohort run was asked to do: with the dataset hash it names a run for good."""
+
+from hashlib import sha256
+
+import msgspec
+
+from fitstream.trainer.data import TARGETS
+from fitstream.trainer.windows import Reach
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Every choice a run makes before it sees data; equal recipe and data give an equal model."""
+
+    seed: int = 0
+    budget_s: int = 60
+    test_days: int = 7
+    targets: tuple[str, ...] = TARGETS
+    history_days: int = 56
+    reach_slots: int = 3
+    learning_rate: float = 0.006
+    head_rate: float = 0.0006
+    pull: float = 0.01
+    batch_windows: int = 16
+    max_windows: int = 640
+    max_epochs: int = 24
+    patience: int = 6
+
+    @property
+    def reach(self) -> Reach:
+        """How far the models of this run look."""
+        return Reach(self.history_days, self.reach_slots)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the recipe's canonical JSON."""
+    return sha256(msgspec.json.encode(recipe, order="sorted")).hexdigest()

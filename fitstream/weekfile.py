@@ -1,0 +1,190 @@
+"""A week as bytes: canonical hash, Parquet file, originals, and what changed since a version.
+
+Pure: the same rows and bounds give the same hash on every machine; the files' bytes are the same
+on one version of pyarrow only, which is why the hash is of the rows.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fitstream.clock import local_time, slot_start
+from fitstream.combined import LedgerRow, Slot, combine
+from fitstream.merge import METRICS, NAMES
+
+SCHEMA_VERSION = 1
+_RUNS_SHOWN = 200
+_ORIGINAL_COLUMNS = (
+    "slot", "device_id", "priority", "tz_offset_min", "rev", "tie", "received_s", "src",
+)  # fmt: skip
+
+
+class WeekContent(NamedTuple):
+    """Everything a version of a week is made of."""
+
+    customer_id: str
+    week: str
+    start_slot: int
+    end_slot: int
+    zone: str
+    rows: Sequence[LedgerRow]
+    slots: Sequence[Slot]
+
+
+def week_content(
+    customer_id: str, bounds: tuple[str, int, int], zone: str, rows: Sequence[LedgerRow]
+) -> WeekContent:
+    """The content of a week from its ledger rows (by slot, best device first)."""
+    return WeekContent(customer_id, *bounds, zone, rows, combine(rows))
+
+
+def content_sha(content: WeekContent) -> str:
+    """SHA-256 of the canonical rows, tombstones too, the bounds and the priorities."""
+    priorities = sorted({(row.device_id, row.priority) for row in content.rows})
+    digest = sha256(
+        msgspec.msgpack.encode(
+            ("week.v1", content.start_slot, content.end_slot, content.zone, priorities)
+        )
+    )
+    encode = msgspec.msgpack.Encoder().encode
+    for row in sorted(content.rows, key=lambda row: (row.slot, row.device_id)):
+        version = row.row
+        about = (row.slot, row.device_id, version.tz_offset_min, version.rev, version.deleted)
+        digest.update(encode((*about, *version.values)))
+    return digest.hexdigest()
+
+
+def short_sha(body: bytes) -> str:
+    """First twelve digits of the SHA-256 of an object's bytes, as its name carries them."""
+    return sha256(body).hexdigest()[:12]
+
+
+def measured(content: WeekContent) -> int:
+    """Slots in which any metric was measured."""
+    return sum(slot.is_measured for slot in content.slots)
+
+
+def encode_week(content: WeekContent) -> bytes:
+    """Parquet with a row for every slot of the week, metrics in the units of the contract.
+
+    `state` is measured, not_worn or not_sent.
+    """
+    by_slot = {slot.slot: slot for slot in content.slots}
+    numbers = range(content.start_slot, content.end_slot)
+    found = [by_slot.get(number) for number in numbers]
+    columns: dict[str, Any] = {
+        "customer_id": _text([content.customer_id] * len(numbers)),
+        "slot": pa.array(np.arange(content.start_slot, content.end_slot, dtype=np.int32)),
+        "start": pa.array([slot_start(n) for n in numbers], pa.timestamp("s", tz="UTC")),
+        "local": pa.array([local_time(n, content.zone) for n in numbers], pa.timestamp("s")),
+        "state": _text([_state(slot) for slot in found]),
+        "device_id": _text([slot.device_id if slot else None for slot in found]),
+        "rev": pa.array([slot.rev if slot else None for slot in found], pa.int32()),
+    }
+    for index, metric in enumerate(METRICS):
+        scaled = [slot.values[index] if slot else None for slot in found]
+        columns[metric.name] = _metric(scaled, metric.scale)
+    return _parquet(pa.table(columns))
+
+
+def encode_originals(rows: Sequence[LedgerRow]) -> bytes:
+    """Parquet of the ledger's rows as they are, scaled integers and tombstones included."""
+    columns = {name: [getattr(row, name) for row in rows] for name in _ORIGINAL_COLUMNS}
+    columns["deleted"] = [row.row.deleted for row in rows]
+    metrics = {name: pa.array([getattr(row, name) for row in rows], pa.int32()) for name in NAMES}
+    return _parquet(pa.table(columns | metrics))
+
+
+def needs_originals(content: WeekContent) -> bool:
+    """Whether a slot has more than one row, or a tombstone: the week file alone would lose it."""
+    return len(content.slots) != len(content.rows)
+
+
+def changes(before: Iterable[dict[str, Any]] | None, content: WeekContent) -> dict[str, Any]:
+    """Which slots differ from the version before, and how: added, removed, corrected.
+
+    `before` are the (slot, values) of the last version; None for the first one.
+    """
+    if before is None:
+        return {"added": 0, "removed": 0, "corrected": 0, "slots": []}
+    old = {entry["slot"]: tuple(entry["values"]) for entry in before}
+    new = {slot.slot: slot.values for slot in content.slots}
+    kinds: dict[str, list[int]] = {"added": [], "removed": [], "corrected": []}
+    for slot in sorted(old.keys() | new.keys()):
+        if slot not in old:
+            kinds["added"].append(slot)
+        elif slot not in new:
+            kinds["removed"].append(slot)
+        elif old[slot] != new[slot]:
+            kinds["corrected"].append(slot)
+    shown = [
+        {"from": slot_start(start), "to": slot_start(end), "change": kind}
+        for kind, slots in kinds.items()
+        for start, end in _runs(slots)
+    ]
+    counts: dict[str, Any] = {kind: len(slots) for kind, slots in kinds.items()}
+    return counts | {"slots": shown[:_RUNS_SHOWN]}
+
+
+def decode_week(body: bytes) -> list[dict[str, Any]]:
+    """(slot, scaled values) of each slot that a week file holds a row for."""
+    table = pq.read_table(io.BytesIO(body), columns=["slot", "state", *NAMES])
+    columns = [table.column(name).to_pylist() for name in ("slot", "state")]
+    metrics = [_rescaled(table.column(m.name).to_pylist(), m.scale) for m in METRICS]
+    values = zip(*metrics, strict=True)
+    return [
+        {"slot": slot, "values": row}
+        for slot, state, row in zip(*columns, values, strict=True)
+        if state != "not_sent"
+    ]
+
+
+def _rescaled(column: list[float | None], scale: int) -> list[int | None]:
+    return [None if value is None else round(value * scale) for value in column]
+
+
+def _state(slot: Slot | None) -> str:
+    if slot is None:
+        return "not_sent"
+    return "measured" if slot.is_measured else "not_worn"
+
+
+def _text(values: list[str | None] | list[str]) -> Any:
+    return pa.array(values, pa.string()).dictionary_encode()
+
+
+def _metric(scaled: list[int | None], scale: int) -> Any:
+    if scale == 1:
+        return pa.array(scaled, pa.int32())
+    values = np.array([np.nan if value is None else value / scale for value in scaled])
+    return pa.array(values.astype(np.float32), mask=np.isnan(values))
+
+
+def _parquet(table: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        row_group_size=max(table.num_rows, 1),
+        write_statistics=False,
+        store_schema=False,
+    )
+    return sink.getvalue()
+
+
+def _runs(slots: Sequence[int]) -> list[tuple[int, int]]:
+    """Half-open runs of consecutive slots."""
+    runs: list[tuple[int, int]] = []
+    for slot in slots:
+        if runs and runs[-1][1] == slot:
+            runs[-1] = (runs[-1][0], slot + 1)
+        else:
+            runs.append((slot, slot + 1))
+    return runs

@@ -1,0 +1,239 @@
+"""The arq worker: claims a job row, runs it in a child process, and sees to its end.
+
+The child does the work and commits under the lease; this process renews the lease, passes on
+progress, and kills the child on cancel, time-out or a lost lease. CPU work never blocks the loop.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+from arq.worker import Worker, func
+
+from fitstream.crash import crash_point
+from fitstream.errors import Conflict, Unavailable
+from fitstream.jobs import TASK, decode_job, encode_job, open_pool, queue_name
+from fitstream.logs import get
+from fitstream.metrics import count
+from fitstream.monitor import monitored
+from fitstream.repo import jobs
+from fitstream.repo.database import Repo, open_repo
+from fitstream.repo.jobs import ClaimedJob
+from fitstream.settings import Settings
+
+log = get(__name__)
+_RENEW_EVERY_S = 2.0
+_KILL_AFTER_S = 5.0
+_ERROR_CHARS = 2000
+_LINE_BYTES = 1_048_576
+EXIT_RETRY = 75
+
+
+class Ended(NamedTuple):
+    """How a child ended: exit code, last words, and whether we ended it."""
+
+    code: int
+    words: str
+    reason: str  # "", "cancelled", "timeout" or "lease_lost"
+
+
+class JobRunner:
+    """Runs claimed jobs in child processes."""
+
+    def __init__(self, repo: Repo, settings: Settings) -> None:
+        self._repo = repo
+        self._settings = settings
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    async def run(self, job_id: str) -> None:
+        """One job from claim to end; a job that is done, taken or not due is left alone."""
+        async with self._repo.transaction() as db:
+            job = await jobs.claim_job(db, job_id, self._owner, self._settings.job_lease_s)
+        if job is None:
+            return
+        crash_point("worker_after_claim")
+        log.info("job_started", job_id=job.id, kind=job.kind, attempt=job.attempts)
+        if job.attempts > self._settings.job_attempts_max:
+            await self._finish(job, "failed", f"gave up after {job.attempts - 1} attempts")
+            return
+        ended = await self._run_child(job)
+        await self._conclude(job, ended)
+
+    async def _conclude(self, job: ClaimedJob, ended: Ended) -> None:
+        """A child that succeeded has committed by itself; all else is decided here."""
+        log.info("job_ended", job_id=job.id, kind=job.kind, code=ended.code, reason=ended.reason)
+        if ended.reason == "lease_lost" or (ended.code == 0 and not ended.reason):
+            count("jobs_done", kind=job.kind, state="succeeded")
+        elif ended.reason == "cancelled":
+            await self._finish(job, "cancelled", None)
+        elif ended.reason == "timeout":
+            await self._finish(job, "failed", "took longer than allowed and was ended")
+        elif ended.code == EXIT_RETRY or ended.code < 0:
+            await self._retry(job, ended)
+        else:
+            await self._finish(job, "failed", ended.words or f"exit code {ended.code}")
+
+    async def _retry(self, job: ClaimedJob, ended: Ended) -> None:
+        """A service was away, or the child was killed: again, later each time."""
+        delay_s = min(2.0**job.attempts, 300.0)
+        words = ended.words or f"the process was ended by signal {-ended.code}"
+        async with self._repo.transaction() as db:
+            await jobs.retry_later(db, job, delay_s, words)
+        count("jobs_done", kind=job.kind, state="retried")
+
+    async def _finish(self, job: ClaimedJob, state: str, error: str | None) -> None:
+        with suppress(Conflict):  # the child's own commit came first
+            async with self._repo.transaction() as db:
+                await jobs.finish_job(db, job, state, {}, error)
+        count("jobs_done", kind=job.kind, state=state)
+
+    async def _run_child(self, job: ClaimedJob) -> Ended:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "fitstream",
+            "job",
+            job.id,
+            str(job.lease_epoch),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LINE_BYTES,
+            start_new_session=True,
+        )
+        progress: dict[str, Any] = {}
+        reading = asyncio.create_task(_read_progress(child, progress))
+        words = asyncio.create_task(_read_words(child))
+        try:
+            reason = await self._watch(job, child, progress)
+        finally:
+            await _end(child)
+        await reading
+        return Ended(child.returncode or 0, await words, reason)
+
+    async def _watch(
+        self, job: ClaimedJob, child: asyncio.subprocess.Process, progress: dict[str, Any]
+    ) -> str:
+        """Renews the lease until the child ends; the reason when we must end it."""
+        deadline = time.monotonic() + _timeout_s(job.kind, self._settings)
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(child.wait(), _RENEW_EVERY_S)
+                return ""
+            if time.monotonic() > deadline:
+                return "timeout"
+            try:
+                async with self._repo.transaction() as db:
+                    lease_s = self._settings.job_lease_s
+                    if await jobs.renew_job(db, job, lease_s, progress or None):
+                        return "cancelled"
+            except Conflict:  # taken over, unless it is the child that has just committed
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(child.wait(), _KILL_AFTER_S)
+                return "" if child.returncode == 0 else "lease_lost"
+            except Unavailable as error:
+                log.warning("waiting", service=error.service, detail=str(error))
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """One arq worker per queue of `settings.worker_queues`, until `stop`."""
+    async with (
+        monitored(settings.host, settings.metrics_port) as readiness,
+        open_repo(settings) as repo,
+    ):
+        runner = JobRunner(repo, settings)
+        pool = await open_pool_or_unavailable(settings)
+        workers = [
+            _worker(queue.strip(), runner, pool, settings)
+            for queue in settings.worker_queues.split(",")
+        ]
+        running = [asyncio.create_task(worker.async_run()) for worker in workers]
+        stopping = asyncio.create_task(stop.wait())
+        readiness.is_ready = True
+        done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for worker in workers:
+            await worker.close()
+        if stopping not in done:
+            raise Unavailable("redis", "an arq worker ended; starting again")
+
+
+def _worker(queue: str, runner: JobRunner, pool: Any, settings: Settings) -> Worker:
+    async def run_job(ctx: dict[Any, Any], job_id: str) -> None:  # noqa: ARG001
+        try:
+            await runner.run(job_id)
+        except (Unavailable, Conflict) as error:
+            log.warning("job_left", job_id=job_id, detail=str(error))  # rung again from its row
+
+    return Worker(
+        functions=[func(run_job, name=TASK, timeout=settings.train_timeout_s + 60, max_tries=1)],
+        queue_name=queue_name(queue),
+        redis_pool=pool,
+        handle_signals=False,
+        max_jobs=2 if queue == "light" else 1,
+        keep_result=0,
+        poll_delay=0.2,
+        health_check_interval=15,
+        job_serializer=encode_job,
+        job_deserializer=decode_job,
+        allow_abort_jobs=False,
+    )
+
+
+async def open_pool_or_unavailable(settings: Settings) -> Any:
+    """arq's pool; raises Unavailable when Redis does not answer."""
+    try:
+        return await open_pool(settings)
+    except (OSError, TimeoutError) as error:
+        raise Unavailable("redis", str(error)) from error
+
+
+def _timeout_s(kind: str, settings: Settings) -> float:
+    return settings.train_timeout_s if kind == "train_cohort" else settings.forecast_timeout_s
+
+
+async def _read_progress(child: asyncio.subprocess.Process, progress: dict[str, Any]) -> None:
+    """Lines of JSON on the child's output are its progress; the last one counts."""
+    if child.stdout is None:
+        return
+    async for line in child.stdout:
+        with suppress(msgspec.DecodeError):
+            progress.update(msgspec.json.decode(line, type=dict[str, Any]))
+
+
+async def _read_words(child: asyncio.subprocess.Process) -> str:
+    """The child's log passes through; its last line explains a failure."""
+    last = ""
+    if child.stderr is None:
+        return last
+    async for line in child.stderr:
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+        last = line.decode(errors="replace").strip() or last
+    return _detail(last)[:_ERROR_CHARS]
+
+
+def _detail(line: str) -> str:
+    try:
+        return str(msgspec.json.decode(line, type=dict[str, Any]).get("detail", line))
+    except msgspec.MsgspecError:
+        return line
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """Ends the child's whole process group, politely at first."""
+    if child.returncode is not None:
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(child.wait(), _KILL_AFTER_S)
+            return
