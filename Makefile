@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
+CODE := fitstream tests benchmarks
 
 .PHONY: install demo test test-all check format bench lock clean
 
@@ -17,6 +18,33 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
 	@touch $(STAMP)
 
+demo: install
+	@$(BIN)/fitstream demo --data demo-data $(if $(DEMO_EXIT),--exit)
+
+test: install
+	@$(BIN)/pytest -m "not slow"
+
+test-all: install
+	@$(BIN)/pytest
+
+check: install
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+
+format: install
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: install
+	@$(BIN)/python -m benchmarks
+
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-emit-index-url --output-file requirements.lock
+
+clean:
+	@test ! -f demo-data/run.json || $(BIN)/fitstream down --data demo-data
+	rm -rf .venv demo-data build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ from fitstream.tasks.cohort_prepare import folder
 from fitstream.tasks.context import JobContext
 from fitstream.trainer import data, fit, registry
 from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.report import CohortRun
 
 
 async def train_cohort(context: JobContext) -> None:
@@ -37,7 +38,7 @@ async def train_cohort(context: JobContext) -> None:
     await _register(context, run, dataset_hash)
 
 
-def _train(context: JobContext, series: dict[str, Any], recipe: Recipe) -> fit.CohortRun:
+def _train(context: JobContext, series: dict[str, Any], recipe: Recipe) -> CohortRun:
     """Runs in a thread: the loop stays free for a stop."""
 
     def tell(epoch: int, epochs: int, loss: float) -> None:
@@ -54,7 +55,7 @@ async def _finish_without_model(context: JobContext, verdict: str) -> None:
         await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
 
 
-async def _register(context: JobContext, run: fit.CohortRun, dataset_hash: str) -> None:
+async def _register(context: JobContext, run: CohortRun, dataset_hash: str) -> None:
     created_at = context.now()
     model_id = new_id("mod")
     tensors, card = registry.dump(

@@ -10,9 +10,7 @@ from fitstream.repo.database import Repo
 from fitstream.repo.queries import FOLDER, blocks
 from fitstream.repo.queries import sql as text_of
 
-NAMES = [
-    (path.stem, name) for path in sorted(FOLDER.glob("*.sql")) for name in blocks(path.stem)
-]
+NAMES = [(path.stem, name) for path in sorted(FOLDER.glob("*.sql")) for name in blocks(path.stem)]
 pytestmark = pytest.mark.stack
 
 

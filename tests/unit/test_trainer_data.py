@@ -78,7 +78,12 @@ def test_no_parts_make_no_customers():
 
 @pytest.mark.parametrize(
     ("steps", "worn"),
-    [([10] * 96, True), ([10] * 89 + [None] * 7, False), ([200] * 7 + [0] * 89, False), ([5] * 96, False)],
+    [
+        ([10] * 96, True),
+        ([10] * 89 + [None] * 7, False),
+        ([200] * 7 + [0] * 89, False),
+        ([5] * 96, False),
+    ],
 )
 def test_wear_day_needs_slots_steps_and_activity(steps: list, worn: bool):
     rows = np.array([[np.nan if each is None else each for each in steps]], np.float32)

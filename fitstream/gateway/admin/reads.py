@@ -19,7 +19,7 @@ from fitstream.gateway.api import jobs as job_views
 from fitstream.gateway.api import readings, system, training
 from fitstream.gateway.api import weeks as week_views
 from fitstream.gateway.keys import REPO
-from fitstream.gateway.view.data import (
+from fitstream.client.data import (
     Customer,
     Day,
     Device,
@@ -29,7 +29,7 @@ from fitstream.gateway.view.data import (
     Week,
     WeekSlots,
 )
-from fitstream.gateway.view.operations import Job, Model, Pipeline, Run
+from fitstream.client.operations import Job, Model, Pipeline, Run
 from fitstream.merge import unscaled
 from fitstream.repo import customers as customer_rows
 from fitstream.repo import samples

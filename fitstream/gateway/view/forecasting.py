@@ -9,7 +9,7 @@ import msgspec
 
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart, Series
-from fitstream.gateway.view.data import Day, Forecast, Quantiles, Quarter
+from fitstream.client.data import Day, Forecast, Quantiles, Quarter
 
 TARGETS = {"steps": "Steps", "calories_kcal": "Calories", "heart_rate_bpm": "Heart rate"}
 COLORS = {"steps": "steps", "calories_kcal": "kcal", "heart_rate_bpm": "heart"}

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from fitstream.gateway.view import words
-from fitstream.gateway.view.data import Quarter, SlotState, WeekSlots
+from fitstream.client.data import Quarter, SlotState, WeekSlots
 
 STATES = {
     "measured": "measured",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart, Kind, Series
-from fitstream.gateway.view.data import Day, Hour, Quarter, Week
+from fitstream.client.data import Day, Hour, Quarter, Week
 
 
 class WeekDates(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the API answers, as types: both kinds of pages read these and nothing else.
+"""What the API answers, as types: clients and both kinds of pages read these.
 
 Unknown fields are ignored, so that the API may grow; a metric that is absent was not measured.
 """
@@ -144,6 +144,37 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     last_contact_at: datetime | None = None
     complete_through: datetime | None = None
     app_version: str | None = None
+
+
+class NewDevice(Device, frozen=True, kw_only=True):
+    """A device that was just made, with the key it posts with: shown once."""
+
+    key: str
+
+
+class RejectedRow(msgspec.Struct, frozen=True):
+    """Verdict on a row that was not accepted; `retry` says whether sending it later can help."""
+
+    index: int
+    code: str
+    message: str
+    retry: bool = False
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a 202 says: where the accepted rows stand, and what became of the others."""
+
+    batch_id: str
+    device_id: str
+    generation: int
+    partition: int
+    offset: int
+    accepted: int
+    content_sha: str
+    rejected: list[RejectedRow]
+    server_time: datetime
+    next_post_at: datetime
+    missing: list[tuple[datetime, datetime]] | None = None
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     done_at: datetime | None = None
 
 
+class JobAsked(msgspec.Struct, frozen=True):
+    """Id of the job that stands for what was asked."""
+
+    job: str
+
+
+class RunAsked(msgspec.Struct, frozen=True):
+    """Id of a training run that was asked for."""
+
+    id: str
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A training run; `metrics` holds the leaderboard."""
 

@@ -1,0 +1,211 @@
+"""The calls of the public API, typed; what is absent in an answer was not measured."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from fitstream.client.data import (
+    Customer,
+    Day,
+    Device,
+    Forecast,
+    HoursOfDay,
+    Items,
+    LoggedIn,
+    Me,
+    NewDevice,
+    Receipt,
+    Week,
+    WeekSlots,
+)
+from fitstream.client.http import Api, Call, open_api
+from fitstream.client.operations import Job, JobAsked, Model, Pipeline, Run, RunAsked
+
+T = TypeVar("T")
+_READ_ATTEMPTS = 3
+_POST_ATTEMPTS = 8
+
+
+class Client:
+    """Every call of one caller. All raise the kinds of `errors`, as `Api.send` says."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def as_who(self, token: str, forwarded: str = "") -> "Client":
+        """The same client for another credential; `forwarded` is the address it acts for."""
+        return Client(self._api.as_who(token, forwarded))
+
+    # People
+    async def login(self, email: str, password: str) -> LoggedIn:
+        """A new session token; raises Rejected(wrong_credentials)."""
+        return await self._send("/v1/auth/login", LoggedIn, {"email": email, "password": password})
+
+    async def logout(self) -> None:
+        """Ends the session of this caller."""
+        await self._api.send(Call("POST", "/v1/auth/logout"))
+
+    async def me(self) -> Me:
+        """Who this caller is."""
+        return await self._read("/v1/me", Me)
+
+    # Customers and devices
+    async def create_customer(self, zone: str, **fields: Any) -> Customer:
+        """A new customer; raises Conflict(exists) whose `existing_id` has it."""
+        return await self._send("/v1/customers", Customer, {"zone": zone, **fields})
+
+    async def customers(
+        self, search: str = "", only: str = "", after: str = "", limit: int = 50
+    ) -> Items[Customer]:
+        """A page of customers; `only` is silent, incomplete or no_forecast."""
+        query = {"search": search, "filter": only, "after": after, "limit": str(limit)}
+        return await self._read("/v1/customers", Items[Customer], query)
+
+    async def customer(self, customer_id: str) -> Customer:
+        """One customer."""
+        return await self._read(_of(customer_id), Customer)
+
+    async def change_customer(self, customer_id: str, **fields: Any) -> Customer:
+        """Changes zone, e-mail, name, consents or standing; what is left out stays."""
+        return await self._send(_of(customer_id), Customer, fields, "PATCH")
+
+    async def set_login(self, customer_id: str, email: str, password: str) -> None:
+        """Gives a customer a login, or a new password."""
+        body = {"email": email, "password": password}
+        await self._send(f"{_of(customer_id)}/account", dict[str, Any], body, "PUT")
+
+    async def create_device(
+        self, customer_id: str, kind: str, name: str, priority: int | None = None
+    ) -> NewDevice:
+        """A new device with its key, which is shown only here."""
+        body = {"kind": kind, "name": name, "priority": priority}
+        return await self._send(f"{_of(customer_id)}/devices", NewDevice, body)
+
+    async def devices(self, customer_id: str) -> list[Device]:
+        """Devices of a customer, best priority first."""
+        return (await self._read(f"{_of(customer_id)}/devices", Items[Device])).items
+
+    # Samples
+    async def post_samples(
+        self, post: Mapping[str, Any] | bytes, *, missing: bool = False
+    ) -> Receipt:
+        """The receipt of one post of this device, sent again until it is acknowledged.
+
+        Raises Rejected(nothing_acceptable) with `extra["rejected"]` when every row is wrong.
+        """
+        body = post if isinstance(post, bytes) else msgspec.json.encode(post)
+        query = {"missing": "1"} if missing else {}
+        call = Call("POST", "/v1/samples", query, body, attempts=_POST_ATTEMPTS)
+        return msgspec.json.decode((await self._api.send(call)).body, type=Receipt)
+
+    async def samples(
+        self, customer_id: str, span: tuple[str, str] = ("", ""), **query: str
+    ) -> Items[dict[str, Any]]:
+        """A page of rows; `span` is (from, to), `combined="1"` gives one row per slot."""
+        asked = {"from": span[0], "to": span[1], **query}
+        return await self._read(f"{_of(customer_id)}/samples", Items[dict[str, Any]], asked)
+
+    async def days(self, customer_id: str, first: date, last: date) -> list[Day]:
+        """Totals per local day, both ends in."""
+        query = {"from": first.isoformat(), "to": last.isoformat()}
+        return (await self._read(f"{_of(customer_id)}/days", Items[Day], query)).items
+
+    async def hours(self, customer_id: str, day: date | None = None) -> HoursOfDay:
+        """One local day by the hour; today by default."""
+        query = {"day": day.isoformat()} if day else {}
+        return await self._read(f"{_of(customer_id)}/hours", HoursOfDay, query)
+
+    # Weeks
+    async def weeks(self, customer_id: str, after: str = "", limit: int = 50) -> Items[Week]:
+        """A page of weeks, newest first."""
+        query = {"after": after, "limit": str(limit)}
+        return await self._read(f"{_of(customer_id)}/weeks", Items[Week], query)
+
+    async def week(self, customer_id: str, week: str) -> Week:
+        """One week with its versions."""
+        return await self._read(f"{_of(customer_id)}/weeks/{quote(week)}", Week)
+
+    async def week_slots(self, customer_id: str, week: str) -> WeekSlots:
+        """One state per slot of a week."""
+        return await self._read(f"{_of(customer_id)}/weeks/{quote(week)}/slots", WeekSlots)
+
+    async def week_file(self, customer_id: str, week: str, version: int) -> bytes:
+        """The Parquet bytes of a version."""
+        path = f"{_of(customer_id)}/weeks/{quote(week)}/versions/{version}/file"
+        return (await self._api.send(Call("GET", path, attempts=_READ_ATTEMPTS))).body
+
+    async def roll_week(self, customer_id: str, week: str) -> str:
+        """Asks for a roll now; the id of its job."""
+        path = f"{_of(customer_id)}/weeks/{quote(week)}/roll"
+        return (await self._send(path, JobAsked, None)).job
+
+    # Models, forecasts, jobs
+    async def forecast(self, customer_id: str, target: str = "steps") -> Forecast:
+        """The latest forecast of a target; raises NotFound when there is none."""
+        query = {"target": target}
+        return await self._read(f"{_of(customer_id)}/forecasts/latest", Forecast, query)
+
+    async def train(self, budget_s: float | None = None, **fields: Any) -> str:
+        """Starts a cohort run; its id."""
+        body = {"scope": "cohort", **fields} | ({"budget_s": budget_s} if budget_s else {})
+        return (await self._send("/v1/training-runs", RunAsked, body)).id
+
+    async def runs(self, after: str = "", limit: int = 50) -> Items[Run]:
+        """A page of training runs, newest first."""
+        query = {"after": after, "limit": str(limit)}
+        return await self._read("/v1/training-runs", Items[Run], query)
+
+    async def run(self, run_id: str) -> Run:
+        """One training run."""
+        return await self._read(f"/v1/training-runs/{quote(run_id)}", Run)
+
+    async def models(self) -> list[Model]:
+        """The newest models."""
+        return (await self._read("/v1/models", Items[Model])).items
+
+    async def jobs(self, state: str = "", kind: str = "", after: str = "") -> Items[Job]:
+        """A page of jobs, newest first."""
+        query = {"state": state, "kind": kind, "after": after}
+        return await self._read("/v1/jobs", Items[Job], query)
+
+    async def job(self, job_id: str) -> Job:
+        """One job."""
+        return await self._read(f"/v1/jobs/{quote(job_id)}", Job)
+
+    async def pipeline(self) -> Pipeline:
+        """Counts, lag and freshness of every hop."""
+        return await self._read("/v1/pipeline", Pipeline)
+
+    async def server_time(self) -> datetime:
+        """The server's clock."""
+        found = await self._read("/v1/time", dict[str, Any])
+        return msgspec.convert(found["now"], datetime)
+
+    async def _read(self, path: str, kind: type[T], query: Mapping[str, str] = {}) -> T:
+        asked = {name: value for name, value in query.items() if value}
+        call = Call("GET", path, asked, attempts=_READ_ATTEMPTS)
+        return msgspec.json.decode((await self._api.send(call)).body, type=kind)
+
+    async def _send(
+        self, path: str, kind: type[T], body: Mapping[str, Any] | None, method: str = "POST"
+    ) -> T:
+        packed = None if body is None else msgspec.json.encode(body)
+        answer = await self._api.send(Call(method, path, body=packed))
+        return msgspec.json.decode(answer.body, type=kind)
+
+
+@asynccontextmanager
+async def open_client(
+    base_url: str, token: str = "", *, connections: int = 100, timeout_s: float = 15.0
+) -> AsyncIterator[Client]:
+    """A client of the API at `base_url`."""
+    async with open_api(base_url, token, connections=connections, timeout_s=timeout_s) as api:
+        yield Client(api)
+
+
+def _of(customer_id: str) -> str:
+    return f"/v1/customers/{quote(customer_id, safe='')}"

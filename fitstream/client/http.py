@@ -1,0 +1,147 @@
+"""How a call travels: one pool of connections, deadlines, bounded retries, errors as our kinds.
+
+A call is repeated only when that is safe: reads, and posts of samples, which the merge rule makes
+idempotent. Every wait honours Retry-After.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import aiohttp
+import msgspec
+
+from fitstream.errors import Conflict, FitstreamError, NotFound, Rejected, TooMany, Unavailable
+
+_DELAY_S = 0.2
+_DELAY_MAX_S = 10.0
+_RETRY_AFTER_MAX_S = 60.0
+
+
+class Answer(NamedTuple):
+    """What came back: status, headers, and the body's bytes."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Call(NamedTuple):
+    """One request; `attempts` above 1 means that repeating it is safe."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = {}
+    body: bytes | None = None
+    content_type: str = "application/json"
+    attempts: int = 1
+
+
+class _Problem(msgspec.Struct):
+    """The fields of a problem+json that decide which kind it becomes."""
+
+    code: str = ""
+    detail: str = ""
+    id: str | None = None
+    rejected: list[dict[str, object]] = []
+
+
+class Api:
+    """One API at one address, for one credential."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, token: str = "", forwarded: str = ""
+    ) -> None:
+        self._session = session
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if forwarded:
+            self._headers["Forwarded"] = f'for="{forwarded}"'
+
+    def as_who(self, token: str, forwarded: str = "") -> "Api":
+        """The same API and connections with another credential."""
+        return Api(self._session, token, forwarded)
+
+    async def send(self, call: Call) -> Answer:
+        """The answer of a call that succeeded.
+
+        Raises Rejected, NotFound, Conflict, TooMany or Unavailable, the last two only after the
+        call's attempts are used up.
+        """
+        for attempt in range(1, call.attempts + 1):
+            try:
+                return await self._once(call)
+            except (Unavailable, TooMany) as error:
+                if attempt == call.attempts:
+                    raise
+                await asyncio.sleep(_wait_s(error, attempt))
+        raise ValueError("a call needs at least one attempt")
+
+    async def _once(self, call: Call) -> Answer:
+        headers = dict(self._headers)
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        try:
+            async with self._session.request(
+                call.method, call.path, params=call.query, data=call.body, headers=headers
+            ) as response:
+                answer = Answer(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable("the API", f"{type(error).__name__} {error}") from error
+        if answer.status >= 400:
+            raise _kind(call, answer)
+        return answer
+
+
+@asynccontextmanager
+async def open_api(
+    base_url: str, token: str = "", *, connections: int = 100, timeout_s: float = 15.0
+) -> AsyncIterator[Api]:
+    """The API at `base_url`; every call ends within `timeout_s`."""
+    async with aiohttp.ClientSession(
+        base_url,
+        timeout=aiohttp.ClientTimeout(total=timeout_s, connect=5),
+        connector=aiohttp.TCPConnector(limit=connections),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as session:
+        yield Api(session, token)
+
+
+def _kind(call: Call, answer: Answer) -> FitstreamError:
+    problem = _problem(answer)
+    retry_after_s = _seconds(answer.headers.get("Retry-After"))
+    if answer.status == 429:
+        return TooMany(retry_after_s)
+    if answer.status >= 500:
+        return Unavailable("the API", problem.detail or f"status {answer.status}", retry_after_s)
+    if answer.status == 404:
+        return NotFound(problem.detail.removesuffix(" was not found") or call.path)
+    if answer.status == 409:
+        return Conflict(problem.code or "conflict", problem.detail, problem.id)
+    extra: dict[str, object] = {"rejected": problem.rejected} if problem.rejected else {}
+    code = problem.code or f"http_{answer.status}"
+    return Rejected(code, problem.detail or f"status {answer.status}", answer.status, extra)
+
+
+def _problem(answer: Answer) -> _Problem:
+    try:
+        return msgspec.json.decode(answer.body, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _Problem()
+
+
+def _seconds(text: str | None) -> float:
+    """Retry-After in seconds; what cannot be read counts as one second."""
+    try:
+        return min(max(float(text or 1), 0.0), _RETRY_AFTER_MAX_S)
+    except ValueError:
+        return 1.0
+
+
+def _wait_s(error: Unavailable | TooMany, attempt: int) -> float:
+    """What the server asked for, at least an exponential back-off, with jitter."""
+    back_off_s = min(_DELAY_S * 2**attempt, _DELAY_MAX_S)
+    asked_s = error.retry_after_s if isinstance(error, TooMany) else min(error.retry_after_s, 5.0)
+    wait_s: float = max(asked_s, back_off_s) * random.uniform(1.0, 1.5)
+    return wait_s
