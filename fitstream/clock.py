@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
 
 from fitstream.errors import Rejected
+
+reset_tzpath(to=())  # only the pinned tzdata package counts: the same weeks on every machine
 
 SLOT_S = 900
 DAY_SLOTS = 96
 FIRST_WEEK = "0000-W00"
 _MONDAY = date(1970, 1, 5)
+_LAST_MONDAY = date(9999, 12, 13)  # its week and the next still end inside the calendar
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,13 +77,15 @@ def week_name(index: int) -> str:
 
 def week_index(name: str) -> int:
     """Inverse of `week_name`; raises Rejected(bad_week) for anything but `2026-W47`."""
+    refused = Rejected("bad_week", f"{name[:20]!r} is not a week; write it like 2026-W47")
     try:
         monday = datetime.strptime(f"{name}-1", "%G-W%V-%u").replace(tzinfo=UTC).date()
     except ValueError as error:
-        raise Rejected("bad_week", f"{name!r} is not a week; write it like 2026-W47") from error
-    if len(name) != len("2026-W47"):
-        raise Rejected("bad_week", f"{name!r} is not a week; write it like 2026-W47")
-    return (monday - _MONDAY).days // 7
+        raise refused from error
+    index = (monday - _MONDAY).days // 7
+    if monday > _LAST_MONDAY or week_name(index) != name:  # strptime also takes week 53 of any year
+        raise refused
+    return index
 
 
 def zone_for(week: str, zones: Zones) -> str:
@@ -118,7 +123,7 @@ def week_of(slot: int, zones: Zones) -> Week:
 def week_after_move(now: datetime, zones: Zones, zone: str) -> str:
     """First week whose Monday lies more than an hour ahead in the old and in the new zone."""
     index = (now.date() - _MONDAY).days // 7 - 1
-    limit = slot_end_of(now + timedelta(hours=1))
+    limit = slot_of(now + timedelta(hours=1))
     moved = (ZoneSpan(FIRST_WEEK, zone),)
     while min(boundary(index, zones), boundary(index, moved)) <= limit:
         index += 1

@@ -96,7 +96,7 @@ def decode(value: bytes) -> SampleBatch:
     """A record's value as a batch; raises Rejected(undecodable) for anything else."""
     try:
         batch = _decoder.decode(value)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected("undecodable", str(error)) from error
     _check_lengths(batch.columns)
     return batch
