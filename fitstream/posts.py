@@ -5,6 +5,7 @@ Must not judge values: that is `samples.check`.
 
 import csv
 import io
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ _raw_post = msgspec.json.Decoder(_RawPost)
 _row = msgspec.json.Decoder(SampleRow)
 _anything = msgspec.json.Decoder()
 _FIELDS = frozenset(SampleRow.__struct_fields__)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _FIELD_AT = re.compile(r" - at `\$\.([^`]+)`")
 
 
@@ -36,39 +38,56 @@ def decode_json(body: bytes, rows_max: int) -> Decoded:
     """Rows of a JSON post. Raises Rejected when the envelope itself cannot be read."""
     try:
         post = _post.decode(body)
-    except (msgspec.ValidationError, UnicodeDecodeError):
+    except _UNREADABLE:
         return _decode_rows(body, rows_max)
-    except msgspec.DecodeError as error:
-        raise Rejected("unreadable", f"the body is not JSON: {error}") from error
     _check_count(len(post.samples), rows_max)
     return Decoded(post, post.samples, range(len(post.samples)), [])
 
 
 def _decode_rows(body: bytes, rows_max: int) -> Decoded:
     """The same for a post of which at least one row, or the envelope, is wrong."""
-    try:
-        post = _raw_post.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Rejected(_code(str(error), "unreadable"), f"the envelope: {error}") from error
+    post = _split(body)
     _check_count(len(post.samples), rows_max)
     rows, indexes, rejected = [], [], []
     for index, raw in enumerate(post.samples):
         try:
             rows.append(_row.decode(raw))
             indexes.append(index)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             rejected.append(_verdict(index, error, _slot(raw)))
     return Decoded(post, rows, indexes, rejected)
+
+
+def _split(body: bytes) -> _RawPost:
+    """The envelope, and each row as its own text."""
+    try:
+        return _raw_post.decode(body)
+    except msgspec.ValidationError as error:
+        raise Rejected(_code(str(error), "unreadable"), f"the envelope: {error}") from error
+    except _UNREADABLE:
+        return _split_slowly(body)
+
+
+def _split_slowly(body: bytes) -> _RawPost:
+    """The same where a row holds what msgspec cannot skip: NaN, or half a surrogate pair."""
+    try:
+        found = json.loads(body.decode())
+        rows = found.pop("samples")
+        fields = json.dumps(found | {"samples": []}).encode()
+        texts = [msgspec.Raw(json.dumps(row).encode()) for row in rows]
+        return msgspec.structs.replace(_raw_post.decode(fields), samples=texts)
+    except (*_UNREADABLE, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise Rejected("unreadable", f"the body is not JSON: {error}") from error
 
 
 def decode_csv(body: bytes, query: Mapping[str, str], rows_max: int) -> Decoded:
     """Rows of a CSV post whose header names the fields; the envelope stands in the query."""
     envelope = _envelope(query)
     try:
-        reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        lines = [line for line in reader if line]
-    except (UnicodeDecodeError, csv.Error) as error:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise Rejected("unreadable", f"the body is not UTF-8 CSV: {error}") from error
+    lines = [_cells(line) for line in io.StringIO(text, newline=None) if line.strip()]
     if not lines:
         raise Rejected("unreadable", "the CSV has no header line; name the columns, `slot` first")
     header = [name.strip() for name in lines[0]]
@@ -80,8 +99,17 @@ def decode_csv(body: bytes, query: Mapping[str, str], rows_max: int) -> Decoded:
             rows.append(_csv_row(header, line))
             indexes.append(index)
         except (msgspec.ValidationError, ValueError) as error:
-            rejected.append(_verdict(index, error, None))
+            text = dict(zip(header, line, strict=False)).get("slot", "")
+            rejected.append(_verdict(index, error, _slot_of(text.strip())))
     return Decoded(envelope, rows, indexes, rejected)
+
+
+def _cells(line: str) -> list[str]:
+    """Each line by itself, as no cell holds a line break: a stray quote spoils one row only."""
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error:
+        return [line]
 
 
 def _envelope(query: Mapping[str, str]) -> Envelope:
@@ -96,7 +124,7 @@ def _envelope(query: Mapping[str, str]) -> Envelope:
 def _check_header(header: list[str]) -> None:
     unknown = [name for name in header if name not in _FIELDS]
     if unknown:
-        text = f"column {unknown[0]!r} is unknown; columns are {', '.join(sorted(_FIELDS))}"
+        text = f"column {unknown[0][:40]!r} is unknown; columns are {', '.join(sorted(_FIELDS))}"
         raise Rejected("unknown_field", text, 422)
     if "slot" not in header or len(set(header)) < len(header):
         raise Rejected("missing_field", "the CSV needs each column once, and `slot`", 422)
@@ -124,7 +152,10 @@ def _check_count(count: int, rows_max: int) -> None:
 
 def _slot(raw: msgspec.Raw) -> int | None:
     """The slot of a row that was refused for another reason, for the week's picture."""
-    text = _anything_of(raw).get("slot")
+    return _slot_of(_anything_of(raw).get("slot"))
+
+
+def _slot_of(text: object) -> int | None:
     try:
         return parse_slot(text) if isinstance(text, str) else None
     except (ValueError, OverflowError):
@@ -134,7 +165,7 @@ def _slot(raw: msgspec.Raw) -> int | None:
 def _anything_of(raw: msgspec.Raw) -> dict[str, Any]:
     try:
         found = _anything.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -247,8 +247,14 @@ def _kept(
     return (
         [slots[i] for i in keep],
         [[column[i] for i in keep] for column in columns[:_FIRST_METRIC]],
-        [None if column is None else [column[i] for i in keep] for column in scaled],
+        [_kept_metric(keep, column) for column in scaled],
     )
+
+
+def _kept_metric(keep: Sequence[int], column: Column | None) -> Column | None:
+    """What only refused rows had measured leaves no column behind."""
+    kept = [] if column is None else [column[i] for i in keep]
+    return None if kept.count(None) == len(kept) else kept
 
 
 def _build(
