@@ -35,7 +35,7 @@ def arm(setting: str) -> None:
     if not setting:
         return
     point, _, times = setting.partition(":")
-    if point not in POINTS or not times.isdigit() or int(times) < 1:
+    if point not in POINTS or not times.isdecimal() or int(times) < 1:
         raise SettingsError(f"FITSTREAM_CRASH_AT={setting}: write <point>:<n> with one of {POINTS}")
     _armed[point] = int(times)
 

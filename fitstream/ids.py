@@ -32,12 +32,24 @@ def new_key() -> ApiKey:
     return ApiKey(key_id, f"fs_{key_id}_{secret}", hashed(secret))
 
 
+def key_of(text: str) -> ApiKey:
+    """The key of a text that `new_key` made; raises ValueError for any other text."""
+    parts = split_key(text)
+    if parts is None:
+        raise ValueError("not the text of a key")
+    key_id, secret = parts
+    return ApiKey(key_id, text, hashed(secret))
+
+
 def split_key(text: str) -> tuple[str, str] | None:
     """(id, secret) of a key's text, or None when it has another shape."""
     parts = text.split("_")
-    return (parts[1], parts[2]) if len(parts) == 3 and parts[0] == "fs" else None
+    if len(parts) != 3 or parts[0] != "fs" or not text.isascii():
+        return None
+    return (parts[1], parts[2]) if parts[1].isalnum() and parts[2].isalnum() else None
 
 
 def hashed(secret: str) -> bytes:
-    """SHA-256 of a random secret, as stored."""
-    return sha256(secret.encode()).digest()
+    """SHA-256 of a random secret, as stored; any text has one, bytes of a header that are no UTF-8
+    too."""
+    return sha256(secret.encode(errors="surrogatepass")).digest()

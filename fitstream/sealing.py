@@ -23,17 +23,20 @@ _ZSTD_LEVEL = 3
 
 def master_keys(settings: Settings) -> list[bytes]:
     """The secret key, and the old one during a rotation, as 32 bytes each."""
-    keys = []
-    for text in (settings.secret_key, settings.secret_key_old):
-        if text:
-            try:
-                key = base64.b64decode(text, validate=True)
-            except ValueError as error:
-                raise SettingsError("FITSTREAM_SECRET_KEY must be base64") from error
-            if len(key) != 32:
-                raise SettingsError("FITSTREAM_SECRET_KEY must be 32 bytes in base64")
-            keys.append(key)
+    keys = [_master_key("FITSTREAM_SECRET_KEY", settings.secret_key)]
+    if settings.secret_key_old:
+        keys.append(_master_key("FITSTREAM_SECRET_KEY_OLD", settings.secret_key_old))
     return keys
+
+
+def _master_key(name: str, text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise SettingsError(f"{name} must be base64") from error
+    if len(key) != 32:
+        raise SettingsError(f"{name} must be 32 bytes in base64")
+    return key
 
 
 def seal(key: bytes, place: tuple[int, int, int], value: bytes) -> bytes:

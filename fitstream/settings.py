@@ -3,6 +3,7 @@
 Nothing else reads the environment. Durations end in `_s`, sizes in `_bytes`.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -121,6 +122,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # Local services
     data: str = ""
 
+    def __repr__(self) -> str:
+        return f"Settings({shown(self)})"
+
 
 def load(environ: Mapping[str, str]) -> Settings:
     """Settings from `environ`; raises SettingsError naming the variable that is wrong."""
@@ -136,9 +140,13 @@ def load(environ: Mapping[str, str]) -> Settings:
             f"{PREFIX}{unknown[0].upper()} is not a setting; docs/operations.md lists them all"
         )
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_named(str(error))) from error
+    for name, value in msgspec.structs.asdict(settings).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SettingsError(f"{PREFIX}{name.upper()}: Expected a finite number")
+    return settings
 
 
 def shown(settings: Settings) -> dict[str, object]:
