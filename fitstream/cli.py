@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import msgspec
@@ -13,11 +13,15 @@ import msgspec
 if TYPE_CHECKING:
     from fitstream.settings import Settings
 
+T = TypeVar("T")
 DATA = click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Speak to the stack that `fitstream up` runs on this directory.",
 )
+
+
+FIRST_ADMIN = "admin@fitstream.invalid"
 
 
 @click.group()
@@ -85,14 +89,19 @@ def job(job_id: str, epoch: int) -> None:
 
 
 @main.command()
+@click.option("--admin-stdin", is_flag=True, help="Read the first administrator as JSON.")
 @DATA
-def setup(data: Path | None) -> None:
+def setup(admin_stdin: bool, data: Path | None) -> None:
     """Migrate, make topics and bucket, create the first administrator; repeatable."""
-    from fitstream.setup import set_up
+    from fitstream.setup import NewAdmin, new_admin, set_up
+
+    text = sys.stdin.buffer.read() if admin_stdin else b""
+    first = msgspec.json.decode(text, type=NewAdmin) if text else new_admin(FIRST_ADMIN, None)
 
     async def run(settings: "Settings", _: asyncio.Event) -> None:
-        admin = await set_up(settings)
-        click.echo(msgspec.json.encode({"admin": admin}).decode())
+        made = await set_up(settings, first)
+        shown = first if made and not admin_stdin else made
+        click.echo(msgspec.json.encode({"admin": shown}).decode())
 
     _run("setup", run, data)
 
@@ -105,12 +114,49 @@ def create_admin(email: str, password: str | None, data: Path | None) -> None:
     """Create an administrator and print the credentials once."""
     from fitstream.repo.database import open_repo
     from fitstream.setup import create_admin as create
+    from fitstream.setup import new_admin
 
     async def run(settings: "Settings", _: asyncio.Event) -> None:
+        new = new_admin(email, password)
         async with open_repo(settings) as repo:
-            click.echo(msgspec.json.encode(await create(repo, email, password)).decode())
+            await create(repo, new)
+        click.echo(msgspec.json.encode(new).decode())
 
     _run("create-admin", run, data)
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the stack.")
+@click.option("--port", type=int, help="Port of the gateway; the same ever after.")
+@click.option("--pages-port", type=int, help="Port of the customers' pages; the same ever after.")
+@click.option("--services-only", is_flag=True, help="Kafka, Postgres, Valkey and S3 alone.")
+def up(data: Path, port: int | None, pages_port: int | None, services_only: bool) -> None:
+    """Run everything on this machine: local services and all processes, supervised."""
+    from fitstream.stack.up import Options, run_up
+
+    sys.exit(run_up(Options(data, port, pages_port, services_only)))
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the stack.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(data: Path, as_json: bool) -> None:
+    """Show the stack that `fitstream up` runs on a folder; exit code 1 unless all of it lives."""
+    from fitstream.stack.control import shown, status
+
+    found = _or_complain(lambda: status(data))
+    click.echo(msgspec.json.encode(found).decode() if as_json else shown(found))
+    sys.exit(0 if found.is_up and not found.ended else 1)
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the stack.")
+def down(data: Path) -> None:
+    """Stop the stack that `fitstream up` runs on a folder."""
+    from fitstream.stack.control import down
+
+    was_up = _or_complain(lambda: down(data))
+    click.echo("stopped" if was_up else "nothing was running")
 
 
 def _run(
@@ -129,4 +175,14 @@ def _environ(data: Path | None) -> dict[str, str]:
         return dict(os.environ)
     from fitstream.stack.run_file import environ_of
 
-    return environ_of(data) | dict(os.environ)
+    return _or_complain(lambda: environ_of(data)) | dict(os.environ)
+
+
+def _or_complain(call: "Callable[[], T]") -> "T":
+    """What `call` returns; an error of ours ends the command with its sentence."""
+    from fitstream.errors import FitstreamError
+
+    try:
+        return call()
+    except FitstreamError as error:
+        raise click.ClickException(str(error)) from error

@@ -7,7 +7,7 @@ import msgspec
 
 from fitstream.broker import make_topics
 from fitstream.gateway.sessions import hash_password
-from fitstream.ids import new_key
+from fitstream.ids import key_of, new_key
 from fitstream.logs import get
 from fitstream.repo import accounts, keys, progress
 from fitstream.repo.database import Repo, open_repo
@@ -16,19 +16,21 @@ from fitstream.settings import Settings
 from fitstream.store import open_store
 
 log = get(__name__)
-DEFAULT_EMAIL = "admin@fitstream.invalid"
 
 
 class NewAdmin(msgspec.Struct, frozen=True):
-    """A new administrator's credentials, shown once."""
+    """An administrator's credentials; only their hashes are stored."""
 
     email: str
     password: str
     api_key: str
 
 
-async def set_up(settings: Settings) -> NewAdmin | None:
-    """Makes what is missing; the first administrator's credentials if there was none."""
+async def set_up(settings: Settings, first: NewAdmin) -> bool:
+    """Makes what is missing; whether `first` is an administrator now.
+
+    A repeat after a crash finishes what was begun: all of an administrator is one transaction.
+    """
     async with open_repo(settings) as repo, open_store(settings) as store:
         applied = await migrate(repo, datetime.now(UTC).date())
         topics = await make_topics(settings)
@@ -36,19 +38,21 @@ async def set_up(settings: Settings) -> NewAdmin | None:
         async with repo.transaction() as db:
             await progress.adopt_generation(db, settings.topic, 1)
             known = await accounts.has_admin(db)
+            is_first = await accounts.find_account(db, first.email) is not None
         log.info("set_up", migrations=applied, topics=topics)
-        return None if known else await create_admin(repo, DEFAULT_EMAIL, None)
+        if not known:
+            await create_admin(repo, first)
+        return is_first or not known
 
 
-async def create_admin(repo: Repo, email: str, password: str | None) -> NewAdmin:
-    """A new administrator with a key; without a password one is made up.
+def new_admin(email: str, password: str | None) -> NewAdmin:
+    """Credentials with a new key, and a password that is made up unless one is given."""
+    return NewAdmin(email, password or secrets.token_urlsafe(15), new_key().text)
 
-    Raises Conflict(exists), Rejected(weak_password).
-    """
-    chosen = password or secrets.token_urlsafe(15)
-    password_hash = await hash_password(chosen)
-    key = new_key()
+
+async def create_admin(repo: Repo, new: NewAdmin) -> None:
+    """Stores an administrator with a key. Raises Conflict(exists), Rejected(weak_password)."""
+    password_hash = await hash_password(new.password)
     async with repo.transaction() as db:
-        number = await accounts.create_account(db, email, password_hash, "admin", None)
-        await keys.insert_admin_key(db, key, email, number)
-    return NewAdmin(email, chosen, key.text)
+        number = await accounts.create_account(db, new.email, password_hash, "admin", None)
+        await keys.insert_admin_key(db, key_of(new.api_key), new.email, number)

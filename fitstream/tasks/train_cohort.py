@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from fitstream.crash import crash_point
-from fitstream.errors import Rejected
 from fitstream.ids import new_id
 from fitstream.repo import jobs, models
 from fitstream.repo.jobs import NewJob
@@ -17,6 +16,7 @@ from fitstream.tasks.cohort_prepare import folder
 from fitstream.tasks.context import JobContext
 from fitstream.trainer import data, fit, registry
 from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.registry import Artifact
 from fitstream.trainer.report import CohortRun
 
 
@@ -28,14 +28,11 @@ async def train_cohort(context: JobContext) -> None:
     keys = [key async for key in context.store.list_keys(f"{home}/part-")]
     parts = [await context.store.get(key) for key in keys]
     series = await asyncio.to_thread(data.load, parts)
-    try:
-        run = await asyncio.to_thread(_train, context, series, recipe)
-    except Rejected as error:
-        if error.code != "not_enough_data":
-            raise
-        await _finish_without_model(context, error.message)
+    run = await asyncio.to_thread(_train, context, series, recipe)
+    if run.artifact is None:
+        await _finish_without_model(context, run)
         return
-    await _register(context, run, dataset_hash)
+    await _register(context, run.artifact, dataset_hash)
 
 
 def _train(context: JobContext, series: dict[str, Any], recipe: Recipe) -> CohortRun:
@@ -48,27 +45,26 @@ def _train(context: JobContext, series: dict[str, Any], recipe: Recipe) -> Cohor
     return fit.train_cohort(series, recipe, tell, checkpoint)
 
 
-async def _finish_without_model(context: JobContext, verdict: str) -> None:
-    metrics = {"verdict": verdict, "leaderboard": []}
+async def _finish_without_model(context: JobContext, run: CohortRun) -> None:
     async with context.repo.transaction() as db:
-        await models.finish_run(db, context.job.id, metrics, None)
-        await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
+        await models.finish_run(db, context.job.id, run.card_report(), None)
+        await jobs.finish_job(db, context.job, "succeeded", {"verdict": run.verdict})
 
 
-async def _register(context: JobContext, run: CohortRun, dataset_hash: str) -> None:
+async def _register(context: JobContext, artifact: Artifact, dataset_hash: str) -> None:
     created_at = context.now()
     model_id = new_id("mod")
     tensors, card = registry.dump(
-        run.artifact, dataset_hash=dataset_hash, created_at=created_at.isoformat()
+        artifact, dataset_hash=dataset_hash, created_at=created_at.isoformat()
     )
     key = f"models/{model_id}/model.safetensors"
     stored = await context.store.put_new(key, tensors)
     await context.store.put_new(f"models/{model_id}/card.json", msgspec.json.encode(card))
-    metrics = dict(run.artifact.report)
+    metrics = dict(artifact.report)
     new_model = NewModel(
         id=model_id,
         programme_no=context.programme_no,
-        kind=run.artifact.model.kind,
+        kind=artifact.model.kind,
         stage="champion",
         job_id=context.job.id,
         dataset_hash=dataset_hash,

@@ -1,0 +1,62 @@
+"""Ports of a stack: free ones the first time, the same ever after, since devices remember them."""
+
+import socket
+from pathlib import Path
+
+import msgspec
+
+from fitstream.errors import Halted
+
+PREFERRED = {"gateway": 8080, "pages": 8081}
+
+
+def choose_ports(folder: Path, names: list[str], fixed: dict[str, int]) -> dict[str, int]:
+    """A port for each name, as remembered in `folder`; `fixed` ones win and are remembered.
+
+    Raises Halted when a remembered or fixed port is taken by somebody else.
+    """
+    path = folder / "ports.json"
+    known: dict[str, int] = {}
+    if path.is_file():
+        known = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+    known |= fixed
+    taken = set(known.values())
+    for name in names:
+        if name in known:
+            _check_free(name, known[name], path)
+        else:
+            known[name] = _free_port(PREFERRED.get(name, 0), taken)
+            taken.add(known[name])
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(known)))
+    return known
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _check_free(name: str, port: int, path: Path) -> None:
+    if not is_free(port):
+        text = (
+            f"port {port}, which {name} of this stack uses, is taken by another program. Stop that"
+            f" program, or take `{name}` out of {path} to get another port"
+        )
+        raise Halted(text)
+
+
+def _free_port(preferred: int, taken: set[int]) -> int:
+    if preferred and preferred not in taken and is_free(preferred):
+        return preferred
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in taken:
+            return port
