@@ -94,7 +94,7 @@ class DataKeys:
         for master in self._masters:
             try:
                 return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], customer_id.encode())
-            except InvalidTag:
+            except (InvalidTag, ValueError):  # another secret key, or no wrapped key at all
                 continue
         raise Rejected("unsealable", f"the data key of {customer_id} opens with no secret key")
 

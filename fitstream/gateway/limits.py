@@ -43,9 +43,12 @@ class RateLimiter:
         self._burst = burst
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: str) -> None:
-        """Takes one token; raises TooMany with the seconds until there is one again."""
-        now = time.monotonic()
+    def take(self, key: str, now: float | None = None) -> None:
+        """Takes one token; raises TooMany with the seconds until there is one again.
+
+        `now` is a monotonic time in seconds, by default the present.
+        """
+        now = time.monotonic() if now is None else now
         tokens, at = self._buckets.get(key, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - at) * self._per_s)
         if tokens < 1:

@@ -1,5 +1,6 @@
 """The one middleware: authenticate, check the policy, and turn an error into its answer."""
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from fitstream.metrics import count, observe_latency
 
 log = get(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-PRINCIPAL = "principal"
+PRINCIPAL = web.RequestKey("principal", Principal)
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -41,6 +42,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await _dispatch(request, route, handler)
     except web.HTTPException as error:
+        if error.status < 400:
+            raise  # a redirect is an answer, not a problem
         response = _http_problem(error)
     except FitstreamError as error:
         response = problem(error)
@@ -106,8 +109,6 @@ def problem(error: FitstreamError) -> web.Response:
 
 
 def _http_problem(error: web.HTTPException) -> web.Response:
-    if error.status < 400:
-        return error  # a redirect is an answer, not a problem
     codes = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
     code = codes.get(error.status, "bad_request")
     detail = "the body is larger than allowed" if error.status == 413 else error.reason
@@ -135,7 +136,7 @@ def _problem(
     }
     headers = dict(SECURITY_HEADERS)
     if after_s is not None:
-        headers["Retry-After"] = str(max(1, round(after_s)))
+        headers["Retry-After"] = str(max(1, math.ceil(after_s)))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="fitstream", Basic realm="fitstream"'
     return web.Response(
