@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -82,9 +83,11 @@ def worker(data: Path | None) -> None:
 @click.argument("job_id")
 @click.argument("epoch", type=int)
 def job(job_id: str, epoch: int) -> None:
-    """Do one claimed job; started by a worker."""
+    """Do one claimed job; started by a worker, and ended with it."""
+    from fitstream.parent import die_with_parent
     from fitstream.tasks.child import run_job
 
+    die_with_parent(os.getppid(), signal.SIGKILL)
     _run("job", lambda settings, stop: run_job(settings, stop, job_id, epoch), None)
 
 

@@ -6,12 +6,11 @@ USER is `-` for the same user. A program of its own, so that nothing runs betwee
 the supervisor. Must import nothing that is slow.
 """
 
-import ctypes
 import os
 import pwd
 import sys
 
-_PR_SET_PDEATHSIG = 1
+from fitstream.parent import die_with_parent
 
 
 def main(arguments: list[str]) -> None:
@@ -25,17 +24,6 @@ def main(arguments: list[str]) -> None:
         os.environ["HOME"] = "/"
     die_with_parent(int(parent), int(signal))
     os.execvp(command[0], command)  # noqa: S606  our own command, no shell
-
-
-def die_with_parent(parent: int, signal: int) -> None:
-    """Asks the kernel to send `signal` when the parent ends; on Linux only.
-
-    Ends at once when the parent is gone already.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 if __name__ == "__main__":

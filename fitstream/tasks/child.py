@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 
 from fitstream.errors import Conflict, Rejected
 from fitstream.repo import jobs
@@ -9,17 +10,15 @@ from fitstream.repo.database import open_repo
 from fitstream.repo.jobs import ClaimedJob
 from fitstream.settings import Settings
 from fitstream.store import open_store
-from fitstream.tasks.cohort_prepare import cohort_prepare
 from fitstream.tasks.context import JobContext
-from fitstream.tasks.forecasts import forecast
-from fitstream.tasks.train_cohort import train_cohort
-from fitstream.tasks.upkeep import upkeep
 
-TASKS: dict[str, Callable[[JobContext], Awaitable[None]]] = {
-    "cohort_prepare": cohort_prepare,
-    "train_cohort": train_cohort,
-    "forecast": forecast,
-    "upkeep": upkeep,
+Task = Callable[[JobContext], Awaitable[None]]
+# Looked up by name, so that a short job does not wait for what only training needs.
+TASKS = {
+    "cohort_prepare": "fitstream.tasks.cohort_prepare:cohort_prepare",
+    "train_cohort": "fitstream.tasks.train_cohort:train_cohort",
+    "forecast": "fitstream.tasks.forecasts:forecast",
+    "upkeep": "fitstream.tasks.upkeep:upkeep",
 }
 
 
@@ -38,7 +37,9 @@ async def run_job(settings: Settings, stop: asyncio.Event, job_id: str, epoch: i
         await task
 
 
-def _task(job: ClaimedJob) -> Callable[[JobContext], Awaitable[None]]:
+def _task(job: ClaimedJob) -> Task:
     if job.kind not in TASKS:
         raise Rejected("unknown_job", f"no worker of this version knows jobs of kind {job.kind}")
-    return TASKS[job.kind]
+    module, _, name = TASKS[job.kind].partition(":")
+    task: Task = getattr(import_module(module), name)
+    return task
