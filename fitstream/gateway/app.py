@@ -8,6 +8,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from fitstream.broker import Observer, Producer, open_observer, open_producer
+from fitstream.gateway.admin.routes import add_pages
 from fitstream.gateway.api import (
     customers,
     devices,
@@ -60,6 +61,7 @@ def make_app(
     provide(app, OBSERVER, observer)
     app.cleanup_ctx.append(_keys)
     add_routes(app)
+    add_pages(app)
     return app
 
 

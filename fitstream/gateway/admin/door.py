@@ -7,13 +7,14 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from fitstream.errors import Conflict, FitstreamError, NotFound, Rejected, TooMany, Unavailable
+from fitstream.errors import FitstreamError, NotFound, Rejected
 from fitstream.gateway import sessions
 from fitstream.gateway.api.answers import now
 from fitstream.gateway.keys import RATES, REPO, SETTINGS
 from fitstream.gateway.view.cookies import Cookies
+from fitstream.gateway.view.problems import Problem, bug, problem_of
 from fitstream.gateway.view.templates import Shell, html, see
-from fitstream.gateway.view.words import capital, sentence_of
+from fitstream.gateway.view.words import sentence_of
 from fitstream.ids import new_id
 from fitstream.logs import get
 
@@ -33,15 +34,6 @@ class Viewer(msgspec.Struct, frozen=True):
     def shell(self, section: str) -> Shell:
         """What surrounds a page of `section`."""
         return Shell(section=section, email=self.email, csrf=self.csrf, now=self.now)
-
-
-class ErrorPage(msgspec.Struct, frozen=True):
-    """What went wrong, what to do next, and how to find it in the log."""
-
-    title: str
-    text: str
-    home: str
-    request_id: str = ""
 
 
 class LoginPage(msgspec.Struct, frozen=True):
@@ -83,39 +75,15 @@ def answered(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except FitstreamError as error:
-            return error_page(request, error)
+            return _render(request, problem_of(error, HOME))
         except web.HTTPException:
             raise
         except Exception:  # a bug: say so, and how to find it in the log
             request_id = new_id("req")
             log.exception("page_failed", path=request.match_info.route.name, request_id=request_id)
-            text = "This is our fault, not yours. Try again; if it stays, tell us the number below."
-            return _render(request, ErrorPage("Something went wrong", text, HOME, request_id), 500)
+            return _render(request, bug(HOME, request_id))
 
     return inside
-
-
-def error_page(request: web.Request, error: FitstreamError) -> web.Response:
-    """An error kind in words, with its status."""
-    match error:
-        case NotFound():
-            text = capital(f"{error}: it may have been removed, or the address has a typing error")
-            return _render(request, ErrorPage("Not found", text, HOME), 404)
-        case Rejected():
-            shown = ErrorPage("That did not work", sentence_of(error), HOME)
-            return _render(request, shown, error.status)
-        case Conflict():
-            return _render(
-                request, ErrorPage("That did not work", capital(error.message), HOME), 409
-            )
-        case TooMany():
-            return _render(request, ErrorPage("Too fast", capital(str(error)), HOME), 429)
-        case Unavailable():
-            text = (
-                f"{error.service.capitalize()} does not answer. Nothing is lost; try again shortly."
-            )
-            return _render(request, ErrorPage("Not available just now", text, HOME), 503)
-    return _render(request, ErrorPage("Something went wrong", capital(str(error)), HOME), 500)
 
 
 async def find_viewer(request: web.Request) -> Viewer | None:
@@ -196,6 +164,8 @@ def _local(target: str) -> str:
     return target if target.startswith("/admin") and "\\" not in target else HOME
 
 
-def _render(request: web.Request, shown: ErrorPage, status: int) -> web.Response:
+def _render(request: web.Request, problem: Problem) -> web.Response:
     shell = Shell(section="error", now=now(request))
-    return html(request, "errors/error.html", shell, shown, status)
+    response = html(request, "errors/error.html", shell, problem.page, problem.status)
+    response.headers.update(problem.headers)
+    return response

@@ -10,15 +10,6 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from fitstream.clock import day_bounds, slot_start
-from fitstream.combined import combine
-from fitstream.errors import NotFound
-from fitstream.gateway.api import customers as customer_views
-from fitstream.gateway.api import devices as device_views
-from fitstream.gateway.api import jobs as job_views
-from fitstream.gateway.api import readings, system, training
-from fitstream.gateway.api import weeks as week_views
-from fitstream.gateway.keys import REPO
 from fitstream.client.data import (
     Customer,
     Day,
@@ -30,6 +21,15 @@ from fitstream.client.data import (
     WeekSlots,
 )
 from fitstream.client.operations import Job, Model, Pipeline, Run
+from fitstream.clock import day_bounds, slot_start
+from fitstream.combined import combine
+from fitstream.errors import NotFound
+from fitstream.gateway.api import customers as customer_views
+from fitstream.gateway.api import devices as device_views
+from fitstream.gateway.api import jobs as job_views
+from fitstream.gateway.api import readings, system, training
+from fitstream.gateway.api import weeks as week_views
+from fitstream.gateway.keys import REPO
 from fitstream.merge import unscaled
 from fitstream.repo import customers as customer_rows
 from fitstream.repo import samples
@@ -38,7 +38,7 @@ T = TypeVar("T")
 View = Callable[[web.Request], Awaitable[web.Response]]
 
 
-async def ask(request: web.Request, view: View, kind: type[T], **query: str | None) -> T:
+async def ask(request: web.Request, view: View, kind: type[T], /, **query: str | None) -> T:
     """What `view` answers to this path with `query`, as `kind`; its errors pass through."""
     given = {name: value for name, value in query.items() if value}
     asked = request.clone(method="GET", rel_url=request.rel_url.with_query(given))
@@ -100,6 +100,11 @@ async def weeks(request: web.Request, after: str) -> Items[Week]:
     return await ask(request, week_views.list_weeks, Items[Week], after=after, limit="12")
 
 
+async def all_weeks(request: web.Request) -> Items[Week]:
+    """The newest hundred weeks, to go from one to the next."""
+    return await ask(request, week_views.list_weeks, Items[Week], limit="100")
+
+
 async def week(request: web.Request) -> Week:
     """The week of the path with its versions."""
     return await ask(request, week_views.get_week, Week)
@@ -122,6 +127,16 @@ async def jobs(request: web.Request, state: str, kind: str, after: str) -> Items
     """A page of jobs, newest first."""
     query = {"state": state, "kind": kind, "after": after, "limit": "30"}
     return await ask(request, job_views.list_jobs, Items[Job], **query)
+
+
+async def job(request: web.Request) -> Job:
+    """The job of the path."""
+    return await ask(request, job_views.get_job, Job)
+
+
+async def run(request: web.Request) -> Run:
+    """The training run of the path, by its own id or by that of its preparation."""
+    return await ask(request, training.get_run, Run)
 
 
 async def runs(request: web.Request, after: str) -> Items[Run]:

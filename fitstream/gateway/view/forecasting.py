@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import msgspec
 
+from fitstream.client.data import Day, Forecast, Quantiles, Quarter
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart, Series
-from fitstream.client.data import Day, Forecast, Quantiles, Quarter
 
 TARGETS = {"steps": "Steps", "calories_kcal": "Calories", "heart_rate_bpm": "Heart rate"}
 COLORS = {"steps": "steps", "calories_kcal": "kcal", "heart_rate_bpm": "heart"}
 MODELS = {
-    "weighted_climatology": "what you usually do at each quarter hour of such a day",
-    "climatology": "what you usually do at each quarter hour of such a day",
+    "weighted_climatology": "what is usual at each quarter hour of such a day",
+    "climatology": "what is usual at each quarter hour of such a day",
     "transformer": "patterns that a model learned from everyone who consented",
 }
 _DAY_SLOTS = 96
@@ -31,6 +31,18 @@ class Total(NamedTuple):
     high: float | None
 
 
+class Truth(NamedTuple):
+    """What was measured of a forecast's slots, beside what it said of the same slots.
+
+    `inside` counts slots within the range of 8 in 10.
+    """
+
+    slots: int
+    inside: int
+    measured: float
+    expected: float
+
+
 class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a forecast page says."""
 
@@ -39,6 +51,7 @@ class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
     first: datetime
     last: datetime
     total: Total | None
+    truth: Truth | None
     issued_at: datetime
     model_id: str
     model_kind: str
@@ -48,10 +61,15 @@ class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forecast_view(
-    found: Forecast, quarters: Sequence[Quarter], days: Sequence[Day], zone: str, now: datetime
+    found: Forecast,
+    quarters: Sequence[Quarter],
+    days: Sequence[Day],
+    zone: str,
+    now: datetime,
+    whose: str = "your",
 ) -> ForecastView | None:
-    """The next 24 hours of a forecast (its last day when all of it is past), or None if empty."""
-    items = _next_day(found.items, now)
+    """The last 24 hours that a forecast covers, what was measured of them beside; None if empty."""
+    items = found.items[-_DAY_SLOTS:]
     if not items:
         return None
     last = items[-1].slot + timedelta(minutes=15)
@@ -61,10 +79,11 @@ def forecast_view(
         first=items[0].slot,
         last=last,
         total=total_of(found.target, items, days),
+        truth=truth_of(found.target, items, quarters),
         issued_at=found.issued_at,
         model_id=found.model_id,
         model_kind=found.model_kind,
-        rests_on=rests_on(found),
+        rests_on=rests_on(found, whose),
         data_through=found.data_through,
         is_past=last <= now,
     )
@@ -74,8 +93,7 @@ def fan(target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter], zo
     """Range, median and what was measured, per quarter hour."""
     tz = words.known_zone(zone)
     local = [item.slot.astimezone(tz) for item in items]
-    truth = {q.slot.astimezone(UTC): q.value(target) for q in quarters}
-    measured = [truth.get(item.slot.astimezone(UTC)) for item in items]
+    measured = _measured(target, items, quarters)
     color = COLORS.get(target, "accent")
     series = [
         Series("80 % range", "band", "band", [i.q90 for i in items], [i.q10 for i in items]),
@@ -118,22 +136,42 @@ def total_of(target: str, items: Sequence[Quantiles], days: Sequence[Day]) -> To
     return Total(expected, expected * min(low, 1), expected * max(high, 1))
 
 
-def rests_on(found: Forecast) -> str:
-    """What the forecast knows, in plain words."""
+def truth_of(target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter]) -> Truth | None:
+    """How the forecast did so far; None while nothing of it was measured."""
+    pairs = [
+        (item, value)
+        for item, value in zip(items, _measured(target, items, quarters), strict=True)
+        if value is not None
+    ]
+    if not pairs:
+        return None
+    scale = len(pairs) if target.startswith("heart") else 1  # a rate has a mean, not a sum
+    return Truth(
+        slots=len(pairs),
+        inside=sum(item.q10 <= value <= item.q90 for item, value in pairs),
+        measured=sum(value for _, value in pairs) / scale,
+        expected=sum(item.mean for item, _ in pairs) / scale,
+    )
+
+
+def rests_on(found: Forecast, whose: str = "your") -> str:
+    """What the forecast knows, in plain words; `whose` is who reads them: your, or their."""
     if found.basis == "own history":
-        known = "your own history"
+        known = f"{whose} own history"
     elif found.basis == "cohort":
-        known = "the days of everyone who consented, because there are too few of your own yet"
+        known = f"the days of everyone who consented, because {whose} own are too few yet"
     else:
-        known = found.basis or "your history"
+        known = found.basis or f"{whose} history"
     how = MODELS.get(found.model_kind)
-    week = f", {words.week_of(found.based_on.week).lower()} included" if found.based_on else ""
+    week = f", {words.week_of(found.based_on.week)} included" if found.based_on else ""
     return f"It rests on {known}{week}" + (f": {how}." if how else ".")
 
 
-def _next_day(items: Sequence[Quantiles], now: datetime) -> Sequence[Quantiles]:
-    ahead = [item for item in items if item.slot + timedelta(minutes=15) > now]
-    return ahead[:_DAY_SLOTS] if len(ahead) >= _DAY_SLOTS // 4 else items[-_DAY_SLOTS:]
+def _measured(
+    target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter]
+) -> list[float | None]:
+    known = {q.slot.astimezone(UTC): q.value(target) for q in quarters}
+    return [known.get(item.slot.astimezone(UTC)) for item in items]
 
 
 def _every(local: Sequence[datetime]) -> int:

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from fitstream.gateway.view import words
 from fitstream.client.data import Quarter, SlotState, WeekSlots
+from fitstream.gateway.view import words
 
 STATES = {
     "measured": "measured",
@@ -19,6 +19,7 @@ STATES = {
     "later": "not yet",
 }
 _STEP_LEVELS = (1, 60, 250, 700)
+_LEVELS = ("l0", "l1", "l2", "l3", "l4")
 
 
 class Cell(NamedTuple):
@@ -43,6 +44,17 @@ class Grid(msgspec.Struct, frozen=True):
     summary: str
     rows: tuple[DayRow, ...]
     counts: dict[str, int] = {}
+
+    @property
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """The picture as a table: heads, and a row per day with its slots by look."""
+        if self.counts:
+            kinds = {state: head.capitalize() for state, head in STATES.items()}
+            columns = [(head, _looks_of(state)) for state, head in kinds.items()]
+        else:
+            columns = [("Slots measured", _LEVELS), ("Of these in the upper half", _LEVELS[3:])]
+        rows = [[row.title, *(_count(row, looks) for _, looks in columns)] for row in self.rows]
+        return ["Day", *(head for head, _ in columns)], rows
 
 
 class Gap(NamedTuple):
@@ -109,6 +121,14 @@ def gaps(week: WeekSlots) -> list[Gap]:
         else:
             runs.append([slot])
     return [_gap(run, zone) for run in runs]
+
+
+def _looks_of(state: str) -> tuple[str, ...]:
+    return {"measured": _LEVELS[1:], "zero": _LEVELS[:1]}.get(state, (state,))
+
+
+def _count(row: DayRow, looks: tuple[str, ...]) -> str:
+    return words.number(sum(cell.look in looks for cell in row.cells))
 
 
 def _continues(before: SlotState, slot: SlotState, zone: ZoneInfo) -> bool:

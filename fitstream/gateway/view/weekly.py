@@ -1,12 +1,15 @@
 """Days and weeks of one customer as charts and sentences. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fitstream.client.data import Day, Hour, Quarter, Week
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart, Kind, Series
-from fitstream.client.data import Day, Hour, Quarter, Week
+
+_RUNS_SHOWN = 3
+_BEATS = 40  # where an axis of heart rates begins, unless one lies below
 
 
 class WeekDates(NamedTuple):
@@ -39,7 +42,28 @@ def days_chart(days: Sequence[Day], metric: str, color: str, chart_id: str = "da
         long_x=[words.day_of(day.day) for day in days],
         series=[Series(words.metric(metric), kind, color, values)],
         unit=words.unit(metric),
-        every=max(1, len(days) // 8),
+        every=1 if len(days) <= 8 else 7 if len(days) <= 35 else 14,
+        least=_BEATS if kind == "line" and known and min(known) >= _BEATS else None,
+    )
+
+
+def week_chart(days: Sequence[Day], before: Sequence[Day]) -> Chart:
+    """Steps of each day, those of the week before as a dashed line."""
+    values = [day.steps for day in days]
+    known = [value for value in values if value is not None]
+    series = [Series("Steps", "bar", "steps", values)]
+    earlier = {day.day.weekday(): day.steps for day in before if day.worn}
+    if earlier:
+        line = [earlier.get(day.day.weekday()) for day in days]
+        series.append(Series("Week before", "dash", "mute", line))
+    return Chart(
+        id="week",
+        summary=f"Steps per day, {words.number(sum(known))} in all",
+        x_name="Day",
+        x=[f"{day.day:%a}" for day in days],
+        long_x=[words.day_of(day.day) for day in days],
+        series=series,
+        size="low",
     )
 
 
@@ -90,8 +114,22 @@ def heart_chart(quarters: Sequence[Quarter], start: datetime, zone: str) -> Char
         unit="bpm",
         size="low",
         every=24,
-        least=40 if not measured or min(measured) >= 40 else None,
+        least=_BEATS if not measured or min(measured) >= _BEATS else None,
     )
+
+
+def change_words(changed: Mapping[str, Any], zone: str) -> list[str]:
+    """What a version changed: `12 slots added`, and the first few runs of slots."""
+    said = [
+        f"{words.count_of(int(changed.get(kind, 0)), 'slot')} {kind}"
+        for kind in ("added", "corrected", "removed")
+        if changed.get(kind)
+    ]
+    tz = words.known_zone(zone)
+    for run in list(changed.get("slots", ()))[:_RUNS_SHOWN]:
+        start, end = (datetime.fromisoformat(run[name]).astimezone(tz) for name in ("from", "to"))
+        said.append(f"{words.day_of(start.date())} {start:%H:%M}–{end:%H:%M} {run['change']}")
+    return said
 
 
 def compared(value: float, usual: float, what: str) -> str:
@@ -110,19 +148,22 @@ def compared(value: float, usual: float, what: str) -> str:
 
 
 def report(days: Sequence[Day], before: Sequence[Day]) -> list[str]:
-    """A week in sentences: total, against the week before, best day, heart, sleep."""
+    """A week in sentences: total, best day, against the same days of the week before, activity."""
     worn = [day for day in days if day.worn and day.steps is not None]
     if not worn:
         return ["Nothing was measured in this week."]
     total = sum(day.steps or 0 for day in worn)
     best = max(worn, key=lambda day: day.steps or 0)
     mean = total / len(worn)
-    said = [
-        f"{words.number(total)} steps on {words.count_of(len(worn), 'day')}, "
-        f"{words.number(mean, 0)} a day. Your best day was {best.day:%A} with "
-        f"{words.number(best.steps)}."
-    ]
-    earlier = [day.steps or 0 for day in before if day.worn and day.steps is not None]
+    said = [f"{words.number(total)} steps on {best.day:%A}."]
+    if len(worn) > 1:
+        said = [
+            f"{words.number(total)} steps on {words.count_of(len(worn), 'day')}, "
+            f"{words.number(mean, 0)} a day. Your best day was {best.day:%A} with "
+            f"{words.number(best.steps)}."
+        ]
+    weekdays = {day.day.weekday() for day in worn}
+    earlier = [day.steps for day in before if day.steps and day.day.weekday() in weekdays]
     if earlier:
         said.append(_against(mean, sum(earlier) / len(earlier)))
     active = sum((day.moderate_min or 0) + (day.vigorous_min or 0) for day in worn)
@@ -134,9 +175,8 @@ def report(days: Sequence[Day], before: Sequence[Day]) -> list[str]:
 
 
 def _against(mean: float, before: float) -> str:
-    if before <= 0:
-        return "There is no earlier week to compare with."
     change = round(100 * (mean / before - 1))
     if abs(change) < 3:
-        return "That is as much per day as in the week before."
-    return f"That is {abs(change)} % {'more' if change > 0 else 'less'} per day than in the week before."
+        return "That is as much as on the same days of the week before."
+    more = "more" if change > 0 else "less"
+    return f"That is {abs(change)} % {more} than on the same days of the week before."

@@ -12,15 +12,12 @@ _BUSY = frozenset({"running", "closing", "challenger"})
 _WARN = frozenset({"late", "waiting"})
 _BAD = frozenset({"failed"})
 _JOBS = {
-    "cohort_training": "Cohort training",
-    "train": "Training",
-    "training": "Training",
+    "cohort_prepare": "Data of a cohort run",
+    "train_cohort": "Cohort training",
     "forecast": "Forecasts",
-    "nightly_forecast": "Nightly forecasts",
-    "roll": "Roll of a week",
-    "setup": "Set-up of a customer's folder",
-    "set_up": "Set-up of a customer's folder",
+    "upkeep": "Upkeep",
     "week_finished": "Week finished",
+    "roll_week": "Roll of a week",
 }
 _METRICS = {
     "steps": "Steps",
@@ -29,11 +26,11 @@ _METRICS = {
     "heart_rate_bpm": "Heart rate",
     "heart_rate_min_bpm": "Lowest heart rate",
     "heart_rate_max_bpm": "Highest heart rate",
-    "light_min": "Light minutes",
-    "moderate_min": "Moderate minutes",
-    "vigorous_min": "Vigorous minutes",
-    "sedentary_min": "Sedentary minutes",
-    "sleep_min": "Sleep minutes",
+    "light_min": "Light activity",
+    "moderate_min": "Moderate activity",
+    "vigorous_min": "Vigorous activity",
+    "sedentary_min": "Sedentary",
+    "sleep_min": "Sleep",
     "floors": "Floors",
 }
 _REASONS = {

@@ -1,0 +1,94 @@
+"""Account of a customer: profile, consents, standing, and the login for their own pages."""
+
+import msgspec
+from aiohttp import web
+
+from fitstream.client.data import Customer
+from fitstream.errors import Conflict, Rejected
+from fitstream.gateway import sessions
+from fitstream.gateway.admin import reads
+from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.api import customers as customer_views
+from fitstream.gateway.keys import REPO
+from fitstream.gateway.view.templates import html, see
+from fitstream.gateway.view.words import capital, sentence_of
+from fitstream.repo import accounts, customers
+
+_SAID = {
+    "consents": "The consents are stored.",
+    "login": "The login is set. Sessions under an earlier password have ended.",
+    "standing": "The standing is changed.",
+}
+PURPOSES = ("training", "sharing")
+
+
+class AccountPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The forms, and what the last one did."""
+
+    customer: Customer
+    tab: str
+    said: str = ""
+    error: str = ""
+    email: str = ""
+
+
+async def show_account(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Profile and forms."""
+    customer = await reads.customer(request)
+    page = AccountPage(
+        customer=customer,
+        tab="account",
+        said=_SAID.get(request.query.get("done", ""), ""),
+        email=customer.email or "",
+    )
+    return html(request, "admin/account.html", viewer.shell("customers"), page)
+
+
+async def set_consents(request: web.Request, _: Viewer) -> web.StreamResponse:
+    """Stores the consents as they were ticked."""
+    posted = await request.post()
+    given = {purpose: purpose in posted for purpose in PURPOSES}
+    async with request.app[REPO].transaction() as db:
+        customer = await customers.get_customer(db, request.match_info["customer"])
+        await customers.set_consents(db, customer.customer_no, given)
+    return _done(request, "consents")
+
+
+async def set_standing(request: web.Request, _: Viewer) -> web.StreamResponse:
+    """Deactivates a customer, or lets them post again."""
+    is_deactivated = (await request.post()).get("deactivated") == "1"
+    async with request.app[REPO].transaction() as db:
+        customer = await customers.get_customer(db, request.match_info["customer"])
+        await customers.set_deactivated(db, customer.customer_no, is_deactivated)
+    return _done(request, "standing")
+
+
+async def set_login(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Gives the customer a login or a new password, or shows the form again."""
+    posted = await request.post()
+    email, password = str(posted.get("email", "")).strip(), str(posted.get("password", ""))
+    try:
+        await _store_login(request, email, password)
+    except (Rejected, Conflict) as error:
+        text = sentence_of(error) if isinstance(error, Rejected) else capital(error.message)
+        async with request.app[REPO].connection() as db:
+            found = await customers.get_customer(db, request.match_info["customer"])
+        shown = msgspec.convert(customer_views.shown(found), Customer)
+        page = AccountPage(customer=shown, tab="account", error=text, email=email)
+        return html(request, "admin/account.html", viewer.shell("customers"), page, 422)
+    return _done(request, "login")
+
+
+async def _store_login(request: web.Request, email: str, password: str) -> None:
+    try:
+        msgspec.convert(email, customer_views.Email)
+    except msgspec.ValidationError as error:
+        raise Rejected("invalid", "the e-mail address is not valid", 422) from error
+    password_hash = await sessions.hash_password(password)
+    async with request.app[REPO].transaction() as db:
+        customer = await customers.get_customer(db, request.match_info["customer"])
+        await accounts.set_customer_login(db, customer.customer_no, email, password_hash)
+
+
+def _done(request: web.Request, what: str) -> web.Response:
+    return see(f"/admin/customers/{request.match_info['customer']}/account?done={what}")

@@ -1,0 +1,85 @@
+"""The administrators' pages: which address shows what. One call adds all of them to the gateway."""
+
+from aiohttp import web
+
+from fitstream.gateway.admin import (
+    account,
+    customer,
+    customers,
+    devices,
+    door,
+    explore,
+    forecast,
+    jobs,
+    models,
+    overview,
+    weeks,
+)
+from fitstream.gateway.admin.door import COOKIES, Handler, PageHandler, answered, form, page
+from fitstream.gateway.admin.throughput import watch
+from fitstream.gateway.keys import SETTINGS
+from fitstream.gateway.view.cookies import make_cookies
+from fitstream.gateway.view.templates import see, setup_templates
+
+PREFIX = "admin:"
+
+_PAGES: list[tuple[str, PageHandler, str]] = [
+    ("", overview.show_overview, "overview"),
+    ("/live", overview.show_live, "live"),
+    ("/customers", customers.list_customers, "customers"),
+    ("/customers/new", customers.show_register, "register"),
+    ("/customers/{customer}", customer.show_customer, "customer"),
+    ("/customers/{customer}/explore", explore.show_explore, "explore"),
+    ("/customers/{customer}/weeks", weeks.list_weeks, "weeks"),
+    ("/customers/{customer}/weeks/{week}", weeks.show_week, "week"),
+    ("/customers/{customer}/weeks/{week}/versions/{version}/file", weeks.download, "file"),
+    ("/customers/{customer}/forecast", forecast.show_forecast, "forecast"),
+    ("/customers/{customer}/devices", devices.show_devices, "devices"),
+    ("/customers/{customer}/account", account.show_account, "account"),
+    ("/models", models.list_models, "models"),
+    ("/models/runs/{run}", models.show_run, "run"),
+    ("/jobs", jobs.list_jobs, "jobs"),
+    ("/jobs/{job}", jobs.show_job, "job"),
+]
+_FORMS: list[tuple[str, PageHandler, str]] = [
+    ("/logout", door.log_out, "log_out"),
+    ("/customers/new", customers.register, "create_customer"),
+    ("/customers/{customer}/weeks/{week}/roll", weeks.roll_week, "roll"),
+    ("/customers/{customer}/devices", devices.add_device, "add_device"),
+    ("/customers/{customer}/devices/{device}/remove", devices.remove_device, "remove_device"),
+    ("/customers/{customer}/account/consents", account.set_consents, "consents"),
+    ("/customers/{customer}/account/login", account.set_login, "set_login"),
+    ("/customers/{customer}/account/standing", account.set_standing, "standing"),
+    ("/models/train", models.train, "train"),
+    ("/jobs/{job}/cancel", jobs.cancel_job, "cancel"),
+    ("/jobs/{job}/retry", jobs.retry_job, "retry"),
+]
+
+
+def add_pages(app: web.Application) -> None:
+    """Adds pages, forms, assets, and what they need, to the gateway.
+
+    Raises SettingsError when session cookies would travel in the clear.
+    """
+    app[COOKIES] = make_cookies(app[SETTINGS], "admin")
+    setup_templates(app)
+    app.cleanup_ctx.append(watch)
+    _add(app, "GET", "/", _home, "home")
+    _add(app, "GET", "/admin/login", answered(door.show_login), "login")
+    _add(app, "POST", "/admin/login", answered(door.log_in), "log_in")
+    for path, handler, name in _PAGES:
+        _add(app, "GET", f"/admin{path}", page(handler), name)
+    for path, handler, name in _FORMS:
+        _add(app, "POST", f"/admin{path}", form(handler), name)
+    _add(app, "GET", "/admin/{rest:.*}", page(door.unknown), "unknown")
+
+
+def _add(app: web.Application, method: str, path: str, handler: Handler, name: str) -> None:
+    if method == "GET":
+        app.router.add_get(path, handler, name=f"{PREFIX}{name}")  # and HEAD
+    else:
+        app.router.add_route(method, path, handler, name=f"{PREFIX}{name}")
+
+
+async def _home(_: web.Request) -> web.StreamResponse:
+    return see("/admin")

@@ -1,0 +1,208 @@
+"""Who sees the customers' pages: login, logout, the guard around each handler, error pages.
+
+Knows the API only: a session is a token that the API gave, and ends when the API says so.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from fitstream.client import Client
+from fitstream.client.data import Customer
+from fitstream.errors import FitstreamError, NotFound, Rejected, TooMany
+from fitstream.gateway.pages.keys import API, COOKIES, SETTINGS
+from fitstream.gateway.view.problems import Problem, bug, problem_of
+from fitstream.gateway.view.templates import Shell, html, see
+from fitstream.gateway.view.words import capital, sentence_of
+from fitstream.ids import new_id
+from fitstream.logs import get
+
+log = get(__name__)
+HOME = "/today"
+_PAGES = ("/today", "/weeks", "/forecast", "/profile")
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """The customer who looks, their client of the API, and the token of the page's forms."""
+
+    client: Client
+    customer: Customer
+    email: str
+    csrf: str
+    now: datetime
+
+    def shell(self, section: str) -> Shell:
+        """What surrounds a page of `section`."""
+        zone = self.customer.zone
+        return Shell(section=section, email=self.email, csrf=self.csrf, now=self.now, zone=zone)
+
+
+class LoginPage(msgspec.Struct, frozen=True):
+    """The form again, with what was wrong."""
+
+    email: str
+    error: str
+    next: str
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PageHandler = Callable[[web.Request, Viewer], Awaitable[web.StreamResponse]]
+
+
+def page(handler: PageHandler) -> Handler:
+    """Only customers pass; others are shown the login, errors become pages."""
+
+    async def inside(request: web.Request) -> web.StreamResponse:
+        try:
+            viewer = await find_viewer(request)
+            return await handler(request, viewer) if viewer else _to_login(request)
+        except Rejected as error:
+            if error.status != 401:
+                raise
+            return _to_login(request)
+
+    return answered(inside)
+
+
+def form(handler: PageHandler) -> Handler:
+    """The same for an unsafe request: its origin and token are checked first."""
+    guarded = page(handler)
+
+    async def inside(request: web.Request) -> web.StreamResponse:
+        await request.app[COOKIES].check_form(request)
+        return await guarded(request)
+
+    return answered(inside)
+
+
+def answered(handler: Handler) -> Handler:
+    """Every error of a page is a page."""
+
+    async def inside(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except FitstreamError as error:
+            return _render(request, problem_of(error, "/"))
+        except web.HTTPException:
+            raise
+        except Exception:  # a bug: say so, and how to find it in the log
+            request_id = new_id("req")
+            log.exception("page_failed", path=request.match_info.route.name, request_id=request_id)
+            return _render(request, bug("/", request_id))
+
+    return inside
+
+
+async def find_viewer(request: web.Request) -> Viewer | None:
+    """The customer of the session cookie; raises Rejected(401) when the session has ended."""
+    cookies = request.app[COOKIES]
+    token = request.cookies.get(cookies.session, "")
+    if not token:
+        return None
+    client = client_of(request, token)
+    me = await client.me()
+    if me.customer is None:
+        return None
+    return Viewer(
+        client, me.customer, me.account.email or "", cookies.form_token(token), now_of(request)
+    )
+
+
+def client_of(request: web.Request, token: str = "") -> Client:
+    """The API for a token, on behalf of the address that the request came from."""
+    return request.app[API].as_who(token, address_of(request))
+
+
+def address_of(request: web.Request) -> str:
+    """The caller's address: the peer, or what a trusted proxy says last."""
+    peer = request.remote or ""
+    trusted = {text.strip() for text in request.app[SETTINGS].trusted_proxies.split(",")}
+    if peer in trusted and request.forwarded:
+        peer = request.forwarded[-1].get("for", peer).strip("[]")
+    return f"[{peer}]" if ":" in peer else peer
+
+
+def now_of(request: web.Request) -> datetime:
+    """The instant of this request, moved by the test setting for clock jumps."""
+    return datetime.now(UTC) + timedelta(seconds=request.app[SETTINGS].clock_offset_s)
+
+
+async def show_welcome(request: web.Request) -> web.StreamResponse:
+    """What this is, for who is not logged in; others go on to today."""
+    if request.cookies.get(request.app[COOKIES].session):
+        return see(HOME)
+    shell = Shell(section="welcome", now=now_of(request))
+    return html(request, "pages/welcome.html", shell, None)
+
+
+async def show_login(request: web.Request) -> web.StreamResponse:
+    """The login form."""
+    return _login_form(request, LoginPage("", "", _local(request.query.get("next", ""))))
+
+
+async def log_in(request: web.Request) -> web.StreamResponse:
+    """A session cookie with the API's token, or the form again with what is wrong."""
+    cookies = request.app[COOKIES]
+    fields = await cookies.check_form(request, is_login=True)
+    email, target = fields.get("email", "")[:254], _local(fields.get("next", ""))
+    client = client_of(request)
+    try:
+        session = await client.login(email, fields.get("password", "")[:1024])
+    except Rejected as error:
+        return _login_form(request, LoginPage(email, sentence_of(error), target), 401)
+    except TooMany as error:
+        return _login_form(request, LoginPage(email, capital(str(error)), target), 429)
+    if session.account.customer_id is None:
+        await client_of(request, session.token).logout()
+        text = "This account belongs to an administrator, whose pages are elsewhere."
+        return _login_form(request, LoginPage(email, text, target), 403)
+    response = see(target)
+    lifetime_s = (session.expires_at - now_of(request)).total_seconds()
+    cookies.set_session(response, session.token, lifetime_s)
+    return response
+
+
+async def log_out(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Ends the session here and at the API."""
+    await viewer.client.logout()
+    response = see("/")
+    request.app[COOKIES].end(response)
+    return response
+
+
+async def unknown(_: web.Request) -> web.StreamResponse:
+    """An address that is no page."""
+    raise NotFound("this page")
+
+
+def _login_form(request: web.Request, shown: LoginPage, status: int = 200) -> web.Response:
+    cookies = request.app[COOKIES]
+    visitor = cookies.visitor_of(request)
+    shell = Shell(section="login", csrf=cookies.form_token(visitor), now=now_of(request))
+    response = html(request, "pages/login.html", shell, shown, status)
+    cookies.set_visitor(response, visitor)
+    return response
+
+
+def _to_login(request: web.Request) -> web.Response:
+    """To the login and back; the cookie of a session that ended is forgotten."""
+    target = quote(request.rel_url.path_qs, safe="") if request.method == "GET" else ""
+    response = see(f"/login?next={target}" if target else "/login")
+    request.app[COOKIES].end(response)
+    return response
+
+
+def _local(target: str) -> str:
+    """Where to go after login: only a page of ours."""
+    is_ours = target.split("?", maxsplit=1)[0].startswith(_PAGES) and "\\" not in target
+    return target if is_ours else HOME
+
+
+def _render(request: web.Request, problem: Problem) -> web.Response:
+    shell = Shell(section="error", now=now_of(request))
+    response = html(request, "errors/error.html", shell, problem.page, problem.status)
+    response.headers.update(problem.headers)
+    return response
