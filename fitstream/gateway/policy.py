@@ -46,7 +46,7 @@ def check(name: str, principal: Principal, customer_id: str | None) -> None:
     if "person" in allowed and principal.role is not None:
         return
     if "own" in allowed and principal.kind == "customer":
-        if customer_id == principal.customer_id:
+        if customer_id is not None and customer_id == principal.customer_id:
             return
         raise NotFound(f"customer {customer_id}")
     raise Rejected("forbidden", "this key or account may not call this route", 403)
