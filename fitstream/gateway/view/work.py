@@ -114,5 +114,6 @@ def _result(result: Mapping[str, Any]) -> str:
 
 
 def _first_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return words.plain(lines[-1])[:200] if lines and "Traceback" in lines[0] else text[:200]
+    """The first line of an error, of a trace its last: that is where the reason stands."""
+    lines = [line for line in text.strip().splitlines() if line.strip()] or [""]
+    return lines[-1 if "Traceback" in lines[0] else 0][:200]

@@ -1,0 +1,103 @@
+"""A forecast in words: its fan, its total and range, and how it did."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from fitstream.client.data import BasedOn, Day, Forecast, Quantiles, Quarter
+from fitstream.gateway.view.forecasting import forecast_view, rests_on, total_of, truth_of
+
+START = datetime(2026, 11, 23, tzinfo=UTC)
+FORECAST = Forecast(
+    target="steps",
+    issued_at=START,
+    model_id="mod_1",
+    model_kind="weighted_climatology",
+    basis="own history",
+    based_on=BasedOn("2026-W47", 2),
+    data_through=START,
+    items=[Quantiles(START + timedelta(minutes=15 * i), 0.0, 50.0, 200.0, 80.0) for i in range(96)],
+)
+
+
+def past_days(count: int, steps: float = 8000) -> list[Day]:
+    return [
+        Day(
+            day=date(2026, 11, 1) + timedelta(days=i),
+            measured=96,
+            slots=96,
+            worn=True,
+            steps=steps * (1 + i / 10),
+        )
+        for i in range(count)
+    ]
+
+
+def measured(values: list[float]) -> list[Quarter]:
+    return [
+        Quarter(slot=START + timedelta(minutes=15 * i), steps=value)
+        for i, value in enumerate(values)
+    ]
+
+
+def test_what_was_measured_stands_beside_the_fan() -> None:
+    quarters = measured([100, 500])
+    view = forecast_view(FORECAST, quarters, [], "UTC", START + timedelta(minutes=40))
+    assert view is not None
+    assert [series.name for series in view.chart.series] == ["80 % range", "Median", "Measured"]
+    assert view.chart.series[2].values[:3] == [100, 500, None]
+    assert not view.is_past
+
+
+def test_without_truth_there_is_no_third_line() -> None:
+    view = forecast_view(FORECAST, [], [], "UTC", START)
+    assert view is not None
+    assert len(view.chart.series) == 2
+    assert view.truth is None
+
+
+def test_a_forecast_that_is_over_says_so() -> None:
+    view = forecast_view(FORECAST, [], [], "UTC", START + timedelta(days=1))
+    assert view is not None
+    assert view.is_past
+
+
+def test_an_empty_forecast_shows_nothing() -> None:
+    empty = msgspec.structs.replace(FORECAST, items=[])
+    assert forecast_view(empty, [], [], "UTC", START) is None
+
+
+def test_the_truth_counts_slots_inside_the_range() -> None:
+    truth = truth_of("steps", FORECAST.items, measured([100, 500, 0]))
+    assert truth is not None
+    assert (truth.slots, truth.inside, truth.measured, truth.expected) == (3, 2, 600, 240)
+
+
+def test_a_heart_rate_has_a_mean_and_no_total() -> None:
+    beats = [Quarter(slot=START, heart_rate_bpm=60), Quarter(
+        slot=START + timedelta(minutes=15), heart_rate_bpm=80)]  # fmt: skip
+    truth = truth_of("heart_rate_bpm", FORECAST.items, beats)
+    assert truth is not None
+    assert truth.measured == 70
+    assert total_of("heart_rate_bpm", FORECAST.items, past_days(20)) is None
+
+
+def test_a_few_days_tell_no_range() -> None:
+    total = total_of("steps", FORECAST.items, past_days(3))
+    assert total is not None
+    assert (total.expected, total.low) == (96 * 80, None)
+
+
+def test_the_range_holds_the_expected_total() -> None:
+    total = total_of("steps", FORECAST.items, past_days(20))
+    assert total is not None
+    assert total.low is not None
+    assert total.high is not None
+    assert total.low <= total.expected <= total.high
+
+
+def test_what_it_rests_on_speaks_to_who_reads_it() -> None:
+    assert rests_on(FORECAST).startswith("It rests on your own history, Week 47 included")
+    assert "their own history" in rests_on(FORECAST, "their")
+    cohort = msgspec.structs.replace(FORECAST, basis="cohort")
+    assert "everyone who consented" in rests_on(cohort)
