@@ -49,6 +49,12 @@ def test_what_was_measured_stands_beside_the_fan() -> None:
     assert not view.is_past
 
 
+def test_labels_stand_on_full_hours() -> None:
+    view = forecast_view(FORECAST, [], [], "Asia/Kathmandu", START)  # begins at 05:45
+    assert view is not None
+    assert view.chart.x[view.chart.first] == "08:00"
+
+
 def test_without_truth_there_is_no_third_line() -> None:
     view = forecast_view(FORECAST, [], [], "UTC", START)
     assert view is not None

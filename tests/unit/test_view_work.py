@@ -92,6 +92,8 @@ def test_a_failed_job_says_the_last_line_of_its_trace() -> None:
         ({"forecasts": 66, "customers": 22}, "66 forecasts for 22 customers"),
         ({"changed": True, "version": 2}, "version 2"),
         ({"changed": False, "version": 2}, "nothing had changed"),
+        ({"model": "mod_1"}, "made a new model"),
+        ({"run": "job_2"}, "led to a training run"),
         ({}, ""),
     ],
 )

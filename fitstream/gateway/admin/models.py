@@ -14,7 +14,7 @@ from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.view import words
 from fitstream.gateway.view.leaderboard import Board, boards_of
 from fitstream.gateway.view.templates import html, see
-from fitstream.gateway.view.work import run_said, share_of
+from fitstream.gateway.view.work import first_sentence, run_said, share_of
 from fitstream.ids import new_id
 from fitstream.repo import customers, jobs
 from fitstream.repo.jobs import NewJob
@@ -28,6 +28,7 @@ class RunRow(NamedTuple):
 
     run: Run
     said: str
+    brief: str
     share: int | None
     took: str
 
@@ -112,7 +113,8 @@ async def train(request: web.Request, _: Viewer) -> web.StreamResponse:
 def _row(run: Run, viewer: Viewer) -> RunRow:
     end = run.done_at or (viewer.now if run.started_at else None)
     share = share_of(run.progress) if run.state == "running" else None
-    return RunRow(run, run_said(run), share, words.took(run.started_at, end))
+    said = run_said(run)
+    return RunRow(run, said, first_sentence(said), share, words.took(run.started_at, end))
 
 
 def _default_budget(request: web.Request) -> int:

@@ -69,7 +69,7 @@
   function option(spec) {
     const { colors, font } = theme();
     const label = { color: colors.mute, fontFamily: font, fontSize: 12 };
-    const step = spec.every ?? 1;
+    const step = spec.every ?? 1, first = spec.first ?? 0;
     return {
       animation: false,
       aria: { enabled: false },
@@ -78,7 +78,7 @@
       xAxis: {
         type: "category", data: spec.x, boundaryGap: spec.series.some((s) => s.kind === "bar"),
         axisTick: { show: false }, axisLine: { lineStyle: { color: colors.line } },
-        axisLabel: { ...label, interval: (i) => i % step === 0, hideOverlap: true },
+        axisLabel: { ...label, interval: (i) => i >= first && (i - first) % step === 0, hideOverlap: true },
       },
       yAxis: {
         type: "value", min: spec.min, splitNumber: 4, minInterval: 1,

@@ -22,7 +22,10 @@ class Series(NamedTuple):
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """`summary` is the picture in one sentence; `x_name` heads the table's first column."""
+    """`summary` is the picture in one sentence; `x_name` heads the table's first column.
+
+    Labels stand at `first` and then at each `every`-th x.
+    """
 
     id: str
     summary: str
@@ -32,6 +35,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     size: Literal["low", "", "tall"] = ""
     every: int = 1
+    first: int = 0
     least: float | None = None
     long_x: Sequence[str] | None = None
 
@@ -42,6 +46,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
             "x": list(self.x),
             "unit": self.unit,
             "every": self.every,
+            "first": self.first,
             "series": [_without_none(series) for series in self.series],
         }
         if self.least is not None:

@@ -112,7 +112,8 @@ def fan(target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter], zo
         series=series,
         unit=words.unit(target) or name.lower(),
         size="tall",
-        every=_every(local),
+        every=16,
+        first=_first_label(local),
     )
 
 
@@ -174,6 +175,7 @@ def _measured(
     return [known.get(item.slot.astimezone(UTC)) for item in items]
 
 
-def _every(local: Sequence[datetime]) -> int:
-    """Labels every four hours when the first falls on a full hour, else wherever there is room."""
-    return 16 if local and local[0].minute == 0 else 8
+def _first_label(local: Sequence[datetime]) -> int:
+    """The first full hour that a clock would mark: 0, 4, 8 and so on."""
+    marks = (i for i, at in enumerate(local) if at.minute == 0 and at.hour % 4 == 0)
+    return next(marks, 0)

@@ -17,11 +17,16 @@ _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in words; `share` is its progress in percent where that is known."""
+    """A job in words; `share` is its progress in percent where that is known.
+
+    `about` names the week it is for, `href` the page of that week.
+    """
 
     id: str
     kind: str
     title: str
+    about: str
+    href: str
     state: str
     said: str
     share: int | None
@@ -43,6 +48,8 @@ def job_view(job: Job, now: datetime) -> JobView:
         id=job.id,
         kind=job.kind,
         title=words.job_kind(job.kind),
+        about=str(job.payload.get("week", "")),
+        href=_href(job.payload),
         state=job.state,
         said=said_of(job),
         share=share_of(job.progress) if job.state == "running" else None,
@@ -101,12 +108,27 @@ def run_said(run: Run) -> str:
     return str(run.verdict or "")
 
 
+def first_sentence(text: str) -> str:
+    """The first sentence of a verdict; a figure's decimal point ends none."""
+    return text if ". " not in text else text[: text.index(". ") + 1]
+
+
+def _href(payload: Mapping[str, Any]) -> str:
+    """The page of what a job is about, where there is one."""
+    customer, week = payload.get("customer"), payload.get("week")
+    return f"/admin/customers/{customer}/weeks/{week}" if customer and week else ""
+
+
 def _result(result: Mapping[str, Any]) -> str:
     if "verdict" in result:
         return str(result["verdict"])
     if "forecasts" in result:
         made = words.count_of(int(result["forecasts"]), "forecast")
         return f"{made} for {words.count_of(int(result.get('customers', 0)), 'customer')}"
+    if "model" in result:
+        return "made a new model"
+    if "run" in result:
+        return "led to a training run"
     if "changed" in result:
         version = result.get("version")
         return f"version {version}" if result["changed"] else "nothing had changed"
