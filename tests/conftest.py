@@ -5,7 +5,6 @@ database, a bucket and topics that no process of the stack knows, for tests that
 themselves.
 """
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp import ClientError, ClientSession
+from aiohttp import ClientSession
 
 from fitstream.broker import make_topics
 from fitstream.client import Client, open_client
@@ -149,17 +148,3 @@ async def http(stack: RunningStack) -> AsyncIterator[ClientSession]:
     """Plain HTTP against the running system, for requests that no client of ours would send."""
     async with ClientSession(stack.gateway) as session:
         yield session
-
-
-async def eventually(check: "object", timeout_s: float = 30.0) -> None:
-    """Waits until the coroutine function `check` returns something true."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            if await check():  # type: ignore[operator]
-                return
-        except ClientError:
-            pass
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {timeout_s} s: {check}")
-        await asyncio.sleep(0.1)

@@ -18,12 +18,12 @@ def _struct(module: str, name: str) -> type[msgspec.Struct]:
     return getattr(importlib.import_module(f"fitstream.repo.{module}"), name)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize(("module", "name"), NAMES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("module", "name"), NAMES, ids=str)
 async def test_block_prepares_and_fits_its_struct(repo: Repo, module: str, name: str) -> None:
     async with repo.connection() as db:
         await db.execute(text_of("ledger.create_stage"))
         prepared = await db.prepare(text_of(f"{module}.{name}"))
-    columns = [attribute.name for attribute in prepared.get_attributes()]
+        columns = [attribute.name for attribute in prepared.get_attributes()]
     row = blocks(module)[name].row
     if row is not None:
         assert columns == list(_struct(module, row).__struct_fields__)

@@ -28,7 +28,7 @@ WITH up AS (
         sedentary_min = excluded.sedentary_min, sleep_min = excluded.sleep_min,
         floors = excluded.floors
     WHERE (excluded.rev, excluded.tie) > (sample.rev, sample.tie)
-    RETURNING customer_no, slot, (xmax = 0) AS inserted
+    RETURNING new.customer_no, new.slot, (old.slot IS NULL) AS inserted
 ), bounds AS (
     SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::int[])
         AS w (customer_no, week, start_slot, end_slot)
