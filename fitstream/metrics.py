@@ -1,5 +1,6 @@
 """Every metric of every process, named once; a name that is not here does not type-check."""
 
+from functools import cache
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -72,15 +73,26 @@ _in_flight = Gauge(
 )
 
 
+@cache
+def _counter(name: CounterName, *labels: tuple[str, str]) -> Counter:
+    """The counter of these labels: the library's own look-up costs more than the addition."""
+    counter = _COUNTERS[name]
+    return counter.labels(**dict(labels)) if labels else counter
+
+
+@cache
+def _latency_of(route: str) -> Histogram:
+    return _latency.labels(route=route)
+
+
 def count(name: CounterName, by: float = 1, **labels: str) -> None:
     """Adds to a counter."""
-    counter = _COUNTERS[name]
-    (counter.labels(**labels) if labels else counter).inc(by)
+    _counter(name, *labels.items()).inc(by)
 
 
 def observe_latency(route: str, seconds: float) -> None:
     """Time that a request took."""
-    _latency.labels(route=route).observe(seconds)
+    _latency_of(route).observe(seconds)
 
 
 def observe_freshness(seconds: float) -> None:

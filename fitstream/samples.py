@@ -9,21 +9,19 @@ from datetime import datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from fitstream.clock import DAY_SLOTS, SLOT_S, slot_of
 from fitstream.events import Column, SampleColumns
-from fitstream.merge import HEART, METRICS, MINUTES, NAMES
+from fitstream.measured import measure
+from fitstream.merge import NAMES
 
 FUTURE = timedelta(minutes=20)
-MINUTES_MAX = 150  # of one slot, in tenths
 _FIRST_METRIC = 4
 _SLOT_CACHE_MAX = 200_000
+_HEART_ORDER = "heart rates must satisfy min <= mean <= max"
+_MINUTES_EXCEED = "light, moderate, vigorous and sedentary minutes exceed the 15 of a slot"
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Text = Annotated[str, Meta(min_length=1, max_length=256, pattern="^[^\x00]*$")]
 Instant = Annotated[datetime, Meta(tz=True)]
 Steps = Annotated[int, Meta(ge=0, le=6000)]
@@ -103,7 +101,6 @@ class Window(NamedTuple):
 
 
 _as_tuple: Callable[[SampleRow], tuple[object, ...]] = msgspec.structs.astuple
-_SCALES = np.array([metric.scale for metric in METRICS], dtype=np.float64)
 _known_slots: dict[str, int | None] = {}
 
 
@@ -129,9 +126,9 @@ def check(decoded: Decoded, accepted: Window) -> Checked:
     bad: dict[int, Verdict] = {}
     columns = list(zip(*map(_as_tuple, decoded.rows), strict=True))
     slots = _check_slots(columns[0], accepted, bad)
-    measured = _Measured(columns[_FIRST_METRIC:])
-    measured.check_heart(bad)
-    measured.check_minutes(bad)
+    measured = measure(columns[_FIRST_METRIC:])
+    _note(measured.wrong_heart(), "heart_rate_order", _HEART_ORDER, bad)
+    _note(measured.wrong_minutes(), "minutes_exceed_slot", _MINUTES_EXCEED, bad)
     scaled = measured.scaled()
     if not bad:
         return Checked(_build(slots, columns, scaled), len(slots), decoded.rejected)
@@ -186,56 +183,9 @@ def _check_window(numbers: Sequence[int], accepted: Window, bad: dict[int, Verdi
             bad.setdefault(i, Verdict(i, "too_old", text))
 
 
-class _Measured:
-    """The metrics of a post that any row measured, as one array of scaled values, NaN = absent."""
-
-    def __init__(self, columns: Sequence[Sequence[object]]) -> None:
-        count = len(columns[0])
-        self._present = [i for i, column in enumerate(columns) if column.count(None) < count]
-        raw = np.array([columns[i] for i in self._present], dtype=np.float64)
-        self._values = np.rint(raw * _SCALES[self._present, None]) if self._present else raw
-
-    def scaled(self) -> list[Column | None]:
-        """Scaled integers per metric (halves to even), None for one that no row measured."""
-        columns: list[Column | None] = [None] * len(METRICS)
-        if not self._present:
-            return columns
-        absent = np.isnan(self._values)
-        integers = np.where(absent, 0, self._values).astype(np.int64).tolist()
-        gaps = np.any(absent, axis=1)
-        for row, index in enumerate(self._present):
-            column = integers[row]
-            if gaps[row]:
-                marks = absent[row].tolist()
-                column = [
-                    None if gone else value for value, gone in zip(column, marks, strict=True)
-                ]
-            columns[index] = column
-        return columns
-
-    def check_heart(self, bad: dict[int, Verdict]) -> None:
-        mean, low, high = (self._of(i) for i in HEART)
-        for below, above in ((low, mean), (mean, high), (low, high)):
-            if below is not None and above is not None:
-                wrong = below > above  # false where either is absent
-                text = "heart rates must satisfy min <= mean <= max"
-                _note(wrong, "heart_rate_order", text, bad)
-
-    def check_minutes(self, bad: dict[int, Verdict]) -> None:
-        present = [row for row, index in enumerate(self._present) if index in MINUTES]
-        if len(present) > 1:
-            wrong = np.nansum(self._values[present], axis=0) > MINUTES_MAX
-            text = "light, moderate, vigorous and sedentary minutes exceed the 15 of a slot"
-            _note(wrong, "minutes_exceed_slot", text, bad)
-
-    def _of(self, index: int) -> Array | None:
-        return self._values[self._present.index(index)] if index in self._present else None
-
-
-def _note(wrong: Mask, code: str, text: str, bad: dict[int, Verdict]) -> None:
-    if wrong.any():
-        for i in np.flatnonzero(wrong).tolist():
-            bad.setdefault(i, Verdict(i, code, text))
+def _note(wrong: Sequence[int], code: str, text: str, bad: dict[int, Verdict]) -> None:
+    for i in wrong:
+        bad.setdefault(i, Verdict(i, code, text))
 
 
 def _kept(

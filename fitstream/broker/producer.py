@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -12,6 +13,7 @@ from aiokafka.errors import (
     ProducerFenced,
     UnknownProducerId,
 )
+from aiokafka.partitioner import murmur2
 
 from fitstream.broker.ports import Headers, Position
 from fitstream.broker.stopping import stop_client
@@ -43,6 +45,7 @@ class KafkaProducer:
             max_request_size=1_048_576,
             request_timeout_ms=int(self._settings.ack_timeout_s * 1000),
             metadata_max_age_ms=60_000,
+            partitioner=_partition_of,
         )
         try:
             async with asyncio.timeout(self._settings.ack_timeout_s):
@@ -92,6 +95,17 @@ class KafkaProducer:
                 log.warning("producer_rebuilt")
                 await stop_client(failed)
             await self.start()
+
+
+@lru_cache(maxsize=200_000)
+def _hash_of(key: bytes) -> int:
+    """Kafka's own hash, which aiokafka has in pure Python: a tenth of the cost of a send."""
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+def _partition_of(key: bytes, partitions: list[int], _: list[int]) -> int:
+    """The partition that every Kafka client gives to `key`."""
+    return partitions[_hash_of(key) % len(partitions)]
 
 
 @asynccontextmanager
