@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from fitstream.broker.stopping import stop_client
 from fitstream.errors import Unavailable
@@ -45,14 +45,24 @@ async def make_topics(settings: Settings) -> list[str]:
                     settings.topic_replication,
                     topic_configs=retention,
                 )
-                with suppress(TopicAlreadyExistsError):
-                    await admin.create_topics([topic])
-                made.append(name)
+                if await _create(admin, topic):
+                    made.append(name)
     except (KafkaError, OSError, TimeoutError) as error:
         raise Unavailable("kafka", str(error)) from error
     finally:
         await stop_client(admin, "close")
     return made
+
+
+async def _create(admin: Any, topic: NewTopic) -> bool:
+    """Whether we made it and not another process; aiokafka only returns what went wrong."""
+    answer = await admin.create_topics([topic])
+    for _, code, *text in answer.topic_errors:
+        if code == TopicAlreadyExistsError.errno:
+            return False
+        if code:
+            raise Unavailable("kafka", f"{topic.name}: {for_code(code).__name__} {text}")
+    return True
 
 
 class Observer:

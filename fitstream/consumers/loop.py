@@ -110,21 +110,35 @@ class Loop(Generic[T]):
         self._buffers: dict[int, _Buffer] = {}
         self._commits: dict[int, int] = {}
         self._committed_at = 0.0
-        self._moved_at = time.monotonic()
+        self._behind: dict[int, int] = {}
+        self._look_at = time.monotonic() + limits.stuck_after_s
         self._recent: deque[bool] = deque(maxlen=_REJECTS_KEPT)
         self._in_a_row = 0
 
     async def run(self) -> None:
         """Returns after `stop`; raises Unavailable or Halted when going on makes no sense."""
-        while not self._stop.is_set():
-            await self._forget_revoked()
-            await self._resume_assigned()
-            for record in await self._source.poll(_POLL_S):
-                self._keep(record)
-            await self._write_closed()
-            await self._commit_due()
-            await self._check_stuck()
-        await self._commit()
+        try:
+            while not self._stop.is_set():
+                await self._round()
+            await self._write_closed(rest=True)
+            await self._commit()
+        except Unavailable as error:
+            if not self._stop.is_set():
+                raise
+            # what was not written is not committed either: the next start reads it again
+            log.warning("stopped_in_outage", service=error.service)
+
+    async def _round(self) -> None:
+        await self._forget_revoked()
+        await self._resume_assigned()
+        records = await self._retry(self._source.poll, _POLL_S)
+        if self._source.epoch() != self._epoch:
+            return  # what came belongs to other positions than ours
+        for record in records:
+            self._keep(record)
+        await self._write_closed()
+        await self._commit_due()
+        await self._check_stuck()
 
     async def _forget_revoked(self) -> None:
         if self._source.epoch() != self._epoch:
@@ -132,7 +146,7 @@ class Loop(Generic[T]):
             self._positions.clear()
             self._buffers.clear()
             self._commits.clear()
-            self._moved_at = time.monotonic()
+            self._behind.clear()
 
     async def _resume_assigned(self) -> None:
         for partition in sorted(self._source.assigned() - set(self._positions)):
@@ -153,9 +167,12 @@ class Loop(Generic[T]):
         if record.offset >= max(self._positions[record.partition], last):
             buffer.add(record)
 
-    async def _write_closed(self) -> None:
+    async def _write_closed(self, *, rest: bool = False) -> None:
+        """Writes every closed batch, or whatever is held; a rebalance leaves it to the next."""
         for partition, buffer in list(self._buffers.items()):
-            if not buffer.is_closed(self._limits):
+            if self._source.epoch() != self._epoch:
+                return
+            if not (buffer.is_closed(self._limits) or (rest and buffer.records)):
                 continue
             self._buffers[partition] = _Buffer()
             try:
@@ -163,8 +180,6 @@ class Loop(Generic[T]):
             except Conflict as error:
                 log.warning("chunk_dropped", partition=partition, reason=error.code)
                 del self._positions[partition], self._buffers[partition]
-            if self._source.epoch() != self._epoch:
-                return
 
     async def _handle(self, partition: int, records: Sequence[Record]) -> None:
         first = self._positions[partition]
@@ -175,7 +190,6 @@ class Loop(Generic[T]):
         await self._write(partition, span, items)
         self._positions[partition] = span.next
         self._commits[partition] = span.next
-        self._moved_at = time.monotonic()
 
     def _decode_all(self, records: Sequence[Record]) -> tuple[list[tuple[Record, T]], list[Reject]]:
         items: list[tuple[Record, T]] = []
@@ -187,25 +201,40 @@ class Loop(Generic[T]):
             except Rejected as error:
                 rejects.append(Reject(record, error.code, error.message))
                 self._note(rejected=True)
+            except Exception as error:  # a bug of ours must not block the records behind it
+                log.exception("decode_failed", partition=record.partition, offset=record.offset)
+                rejects.append(Reject(record, "undecodable", f"{type(error).__name__}: {error}"))
+                self._note(rejected=True)
         return items, rejects
 
     async def _write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> None:
         """Writes a batch; an error that is no outage is narrowed down to its record, and parked."""
+        failure = await self._attempt(partition, span, items)
+        if failure is None:
+            return
+        if not items:
+            raise failure
+        if len(items) > 1:
+            await self._write_halves(partition, span, items)
+            return
+        self._note(rejected=True)
+        reject = Reject(items[0][0], "unwritable", f"{type(failure).__name__}: {failure}")
+        await self._retry(self._effect.park, [reject])
+        await self._retry(self._effect.write, partition, span, [])
+
+    async def _attempt(
+        self, partition: int, span: Span, items: Sequence[tuple[Record, T]]
+    ) -> Exception | None:
+        """The error of a write that may succeed without some record, None after a good one."""
         try:
             await self._retry(self._effect.write, partition, span, items)
-        except (Unavailable, Conflict, Halted, asyncio.CancelledError):
+        except (Unavailable, Conflict, Halted):
             raise
         except Exception as error:
-            log.exception("write_failed", partition=partition, first=span.first, next=span.next)
-            if len(items) > 1:
-                await self._write_halves(partition, span, items)
-            elif items:
-                self._note(rejected=True)
-                reject = Reject(items[0][0], "unwritable", f"{type(error).__name__}: {error}")
-                await self._retry(self._effect.park, [reject])
-                await self._retry(self._effect.write, partition, span, [])
-            else:
-                raise
+            about = {"partition": partition, "first": span.first, "next": span.next}
+            log.warning("write_failed", **about, exc_info=len(items) <= 1)
+            return error
+        return None
 
     async def _write_halves(
         self, partition: int, span: Span, items: Sequence[tuple[Record, T]]
@@ -248,14 +277,18 @@ class Loop(Generic[T]):
         self._committed_at = time.monotonic()
 
     async def _check_stuck(self) -> None:
-        """Leaves when there is something to read and nothing was read for a while."""
-        if time.monotonic() - self._moved_at < self._limits.stuck_after_s:
+        """Leaves when a partition has more to read, and had at the last look, but did not move."""
+        if time.monotonic() < self._look_at:
             return
-        self._moved_at = time.monotonic()
+        self._look_at = time.monotonic() + self._limits.stuck_after_s
         for partition, position in self._positions.items():
-            _, end = await self._source.ends(partition)
-            if end > position and not self._buffers[partition].records:
+            _, end = await self._retry(self._source.ends, partition)
+            if end <= position or self._buffers[partition].records:
+                self._behind.pop(partition, None)
+            elif self._behind.get(partition) == position:
                 raise Unavailable("kafka", f"partition {partition} has stopped delivering")
+            else:
+                self._behind[partition] = position
 
 
 def _batch_id(record: Record) -> str:
