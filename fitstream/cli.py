@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -22,6 +22,17 @@ DATA = click.option(
 )
 
 
+N = TypeVar("N", int, float)
+
+
+def target(command: "Callable[..., None]") -> "Callable[..., None]":
+    """Options that name an API: a stack's folder, or an address with a key."""
+    key = click.option("--key", envvar="ADMIN_KEY", help="An administrator's key.")
+    url = click.option("--url", help="Address of a gateway.")
+    return DATA(url(key(command)))
+
+
+DEMO_FILE = "dataset/wearers_15min.parquet"
 FIRST_ADMIN = "admin@fitstream.invalid"
 
 
@@ -160,6 +171,45 @@ def down(data: Path) -> None:
 
     was_up = _or_complain(lambda: down(data))
     click.echo("stopped" if was_up else "nothing was running")
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--shift-weeks", default="0", help="Weeks to move it by; `auto` ends it in the past.")
+@click.option("--speed", default="max", help="Times real time, or `max`.")
+@click.option("--days", type=click.IntRange(1), help="Only the last days of each wearer.")
+@click.option("--report", type=click.Path(path_type=Path), help="Totals as JSON into this file.")
+@target
+def import_(
+    file: Path, shift_weeks: str, speed: str, days: int | None, report: Path | None, **where: Any
+) -> None:
+    """Post a Parquet file of wearers as their devices would."""
+    from fitstream.simulate.importing import ImportPlan
+    from fitstream.simulate.run_import import run_import
+    from fitstream.stack.target import find_target
+
+    weeks = None if shift_weeks == "auto" else _number(shift_weeks, int, "--shift-weeks")
+    times = None if speed == "max" else _number(speed, float, "--speed")
+    api = _or_complain(lambda: find_target(**where))
+    sys.exit(run_import(ImportPlan(file, weeks, times, days), api, report))
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), default=Path("demo-data"))
+@click.option("--file", type=click.Path(path_type=Path), default=Path(DEMO_FILE))
+@click.option("--exit", "leave", is_flag=True, help="Stop after the table; 0 only if all agrees.")
+def demo(data: Path, file: Path, leave: bool) -> None:
+    """Show the whole way of a sample on real data, and prove that nothing was lost."""
+    from fitstream.demo.run import run_demo
+
+    sys.exit(run_demo(data, file, leave))
+
+
+def _number(text: str, kind: "type[N]", option: str) -> "N":
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a number", param_hint=option) from error
 
 
 def _run(

@@ -15,6 +15,7 @@ from fitstream.client.data import (
     Forecast,
     HoursOfDay,
     Items,
+    KeyMade,
     LoggedIn,
     Me,
     NewDevice,
@@ -85,21 +86,34 @@ class Client:
         body = {"kind": kind, "name": name, "priority": priority}
         return await self._send(f"{_of(customer_id)}/devices", NewDevice, body)
 
+    async def renew_key(self, customer_id: str, device: Device) -> NewDevice:
+        """The device with a new key; the one it had is revoked."""
+        path = f"{_of(customer_id)}/devices/{quote(device.id)}/keys"
+        key = await self._send(path, KeyMade, {})
+        return NewDevice(**msgspec.structs.asdict(device), key=key.key)
+
     async def devices(self, customer_id: str) -> list[Device]:
         """Devices of a customer, best priority first."""
         return (await self._read(f"{_of(customer_id)}/devices", Items[Device])).items
 
     # Samples
     async def post_samples(
-        self, post: Mapping[str, Any] | bytes, *, missing: bool = False
+        self,
+        post: Mapping[str, Any] | bytes,
+        *,
+        missing: bool = False,
+        patience_s: float | None = None,
     ) -> Receipt:
         """The receipt of one post of this device, sent again until it is acknowledged.
 
+        `patience_s` replaces the usual number of attempts by a time: how long an outage may last.
         Raises Rejected(nothing_acceptable) with `extra["rejected"]` when every row is wrong.
         """
         body = post if isinstance(post, bytes) else msgspec.json.encode(post)
         query = {"missing": "1"} if missing else {}
-        call = Call("POST", "/v1/samples", query, body, attempts=_POST_ATTEMPTS)
+        call = Call(
+            "POST", "/v1/samples", query, body, attempts=_POST_ATTEMPTS, patience_s=patience_s
+        )
         return msgspec.json.decode((await self._api.send(call)).body, type=Receipt)
 
     async def samples(

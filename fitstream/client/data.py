@@ -152,6 +152,12 @@ class NewDevice(Device, frozen=True, kw_only=True):
     key: str
 
 
+class KeyMade(msgspec.Struct, frozen=True):
+    """A key that was just made: shown once."""
+
+    key: str
+
+
 class RejectedRow(msgspec.Struct, frozen=True):
     """Verdict on a row that was not accepted; `retry` says whether sending it later can help."""
 
@@ -186,6 +192,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     measured: int
     sha256: str = ""
+    object_key: str = ""
     changed: dict[str, Any] = {}
 
 

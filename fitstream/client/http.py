@@ -1,19 +1,22 @@
 """How a call travels: one pool of connections, deadlines, bounded retries, errors as our kinds.
 
 A call is repeated only when that is safe: reads, and posts of samples, which the merge rule makes
-idempotent. Every wait honours Retry-After.
+idempotent. Every wait honours Retry-After, and is never shorter than a growing back-off.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import NamedTuple
 
 import aiohttp
 import msgspec
 
 from fitstream.errors import Conflict, FitstreamError, NotFound, Rejected, TooMany, Unavailable
+
+Sleep = Callable[[float], Awaitable[object]]
 
 _DELAY_S = 0.2
 _DELAY_MAX_S = 10.0
@@ -29,7 +32,11 @@ class Answer(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One request; `attempts` above 1 means that repeating it is safe."""
+    """One request; `attempts` above 1 means that repeating it is safe.
+
+    With `patience_s` it is repeated until the waits between attempts would exceed that, however
+    many attempts it takes.
+    """
 
     method: str
     path: str
@@ -37,6 +44,7 @@ class Call(NamedTuple):
     body: bytes | None = None
     content_type: str = "application/json"
     attempts: int = 1
+    patience_s: float | None = None
 
 
 class _Problem(msgspec.Struct):
@@ -52,31 +60,39 @@ class Api:
     """One API at one address, for one credential."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, token: str = "", forwarded: str = ""
+        self,
+        session: aiohttp.ClientSession,
+        token: str = "",
+        forwarded: str = "",
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._session = session
+        self._sleep = sleep
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         if forwarded:
             self._headers["Forwarded"] = f'for="{forwarded}"'
 
     def as_who(self, token: str, forwarded: str = "") -> "Api":
         """The same API and connections with another credential."""
-        return Api(self._session, token, forwarded)
+        return Api(self._session, token, forwarded, self._sleep)
 
     async def send(self, call: Call) -> Answer:
         """The answer of a call that succeeded.
 
         Raises Rejected, NotFound, Conflict, TooMany or Unavailable, the last two only after the
-        call's attempts are used up.
+        call's attempts, or its patience, are used up.
         """
-        for attempt in range(1, call.attempts + 1):
+        waited_s = 0.0
+        for attempt in count(1):
             try:
                 return await self._once(call)
             except (Unavailable, TooMany) as error:
-                if attempt == call.attempts:
+                wait_s = _wait_s(error, attempt)
+                if _is_over(call, attempt, waited_s + wait_s):
                     raise
-                await asyncio.sleep(_wait_s(error, attempt))
-        raise ValueError("a call needs at least one attempt")
+                await self._sleep(wait_s)
+                waited_s += wait_s
+        raise AssertionError("counting never ends")
 
     async def _once(self, call: Call) -> Answer:
         headers = dict(self._headers)
@@ -88,7 +104,8 @@ class Api:
             ) as response:
                 answer = Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable("the API", f"{type(error).__name__} {error}") from error
+            text = f"{type(error).__name__} {error}".strip()
+            raise Unavailable("the API", text, retry_after_s=0.0) from error
         if answer.status >= 400:
             raise _kind(call, answer)
         return answer
@@ -96,16 +113,21 @@ class Api:
 
 @asynccontextmanager
 async def open_api(
-    base_url: str, token: str = "", *, connections: int = 100, timeout_s: float = 15.0
+    base_url: str,
+    token: str = "",
+    *,
+    connections: int = 100,
+    timeout_s: float = 15.0,
+    sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[Api]:
-    """The API at `base_url`; every call ends within `timeout_s`."""
+    """The API at `base_url`; every attempt ends within `timeout_s`."""
     async with aiohttp.ClientSession(
         base_url,
         timeout=aiohttp.ClientTimeout(total=timeout_s, connect=5),
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        yield Api(session, token)
+        yield Api(session, token, sleep=sleep)
 
 
 def _kind(call: Call, answer: Answer) -> FitstreamError:
@@ -139,9 +161,14 @@ def _seconds(text: str | None) -> float:
         return 1.0
 
 
+def _is_over(call: Call, attempt: int, waited_s: float) -> bool:
+    """Whether the caller has waited, or tried, as long as it meant to."""
+    if call.patience_s is not None:
+        return waited_s > call.patience_s
+    return attempt >= call.attempts
+
+
 def _wait_s(error: Unavailable | TooMany, attempt: int) -> float:
-    """What the server asked for, at least an exponential back-off, with jitter."""
-    back_off_s = min(_DELAY_S * 2**attempt, _DELAY_MAX_S)
-    asked_s = error.retry_after_s if isinstance(error, TooMany) else min(error.retry_after_s, 5.0)
-    wait_s: float = max(asked_s, back_off_s) * random.uniform(1.0, 1.5)
-    return wait_s
+    """What the server asked for, at least an exponential back-off, with jitter on top."""
+    back_off_s: float = min(_DELAY_S * 2.0 ** min(attempt, 10), _DELAY_MAX_S)
+    return max(error.retry_after_s, back_off_s) * random.uniform(1.0, 1.5)
