@@ -7,11 +7,12 @@ the same bytes.
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import md5, sha256
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import aioboto3
+from aiohttp import ClientPayloadError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,7 +24,11 @@ Outcome = Literal["created", "same"]
 
 _DEADLINE_S = 30.0
 _MISSING = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
-_TAKEN = ("412", "PreconditionFailed", "ConditionalRequestConflict")
+_TAKEN = (
+    "412", "PreconditionFailed", "ConditionalRequestConflict",
+    "BucketAlreadyOwnedByYou", "BucketAlreadyExists",
+)  # fmt: skip
+_HOME_REGION = "us-east-1"  # the one that is not named when a bucket is made
 
 
 class Stored(NamedTuple):
@@ -60,7 +65,7 @@ class Store:
                 **self._checksums(body),
             )
         except Conflict:
-            there = await self.get(key)
+            there = await self._rival(key)
             if there != body:
                 raise Conflict("object_differs", f"{key} holds other bytes") from None
             return Stored(key, len(body), digest, "same")
@@ -76,6 +81,13 @@ class Store:
             return found
 
         return await _guarded(read, key)
+
+    async def _rival(self, key: str) -> bytes:
+        """What stands under a taken name; its writer may not have finished yet."""
+        try:
+            return await self.get(key)
+        except NotFound as error:
+            raise Unavailable("s3", f"{key} is being written by another") from error
 
     async def exists(self, key: str) -> bool:
         """Whether an object of that name is there."""
@@ -101,14 +113,19 @@ class Store:
         await self._call(self._client.delete_object, Key=key)
 
     async def make_bucket(self) -> None:
-        """Creates the bucket unless it is there."""
+        """Creates the bucket unless it is there; of several makers at once one makes it."""
         try:
-            await self._call(self._client.head_bucket)
+            await self.ping()
         except NotFound:
-            await self._call(self._client.create_bucket)
+            region = self._client.meta.region_name
+            place = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            options = {} if region == _HOME_REGION else place
+            with suppress(Conflict):
+                await self._call(self._client.create_bucket, **options)
+            await self.ping()
 
     async def ping(self) -> None:
-        """Raises Unavailable unless the bucket answers."""
+        """Raises Unavailable unless the bucket answers, NotFound when there is none."""
         await self._call(self._client.head_bucket)
 
     async def _call(self, method: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
@@ -157,5 +174,5 @@ async def _guarded(call: Callable[[], Awaitable[R]], what: str) -> R:
         if code in _TAKEN:
             raise Conflict("object_exists", f"{what} exists") from error
         raise Unavailable("s3", f"{code or error}") from error
-    except (BotoCoreError, OSError, TimeoutError) as error:
+    except (BotoCoreError, ClientPayloadError, OSError, TimeoutError) as error:
         raise Unavailable("s3", f"{type(error).__name__}: {error}") from error
