@@ -1,0 +1,156 @@
+"""Windows and splits: a forecast is made from the past alone, and no day is on two sides."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitstream.trainer.data import SLOTS, Series
+from fitstream.trainer.metrics import naive_scale
+from fitstream.trainer.models.climatology import Climatology, pooled
+from fitstream.trainer.models.kernel import Kernel
+from fitstream.trainer.models.naive import SeasonalNaive
+from fitstream.trainer.models.transformer import SlotAttention, Transformer
+from fitstream.trainer.splits import day_counts, enough_data, first_held_out, split_target
+from fitstream.trainer.windows import PARTS_PER_UNIT, Issue, Reach, make_windows
+from tests.unit.trainer_factories import make_cohort, make_series
+
+REACH = Reach(10, 2)
+TARGETS = tuple(PARTS_PER_UNIT)
+
+
+def shuffled_from(series: Series, cut: int, seed: int = 9) -> Series:
+    """The same customer with all values from row `cut` on shuffled, and other wear days."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    for target, rows in series.values.items():
+        later = rows[cut:].copy().reshape(-1)
+        rng.shuffle(later)
+        values[target] = np.concatenate([rows[:cut], later.reshape(rows[cut:].shape) + 1])
+    wear = np.concatenate([series.wear[:cut], rng.random(series.days - cut) < 0.5])
+    return replace(series, values=values, wear=wear)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_values_after_the_issue_change_no_forecast(target: str, ahead: int) -> None:
+    series = make_series(days=16, worn=0.9)
+    cut = 12
+    issues = [Issue("a", cut + ahead, cut)]
+    before = make_windows({"a": series}, target, issues, REACH)
+    after = make_windows({"a": shuffled_from(series, cut)}, target, issues, REACH)
+    pool = {target: pooled([(series, cut)], target)}
+    base = Climatology(REACH, {target: Kernel()}, pool)
+    network = SlotAttention(Kernel(), REACH).float()
+    for model in (SeasonalNaive(7, pool), base, Transformer(base, {target: network})):
+        forecast = model.predict(before)
+        np.testing.assert_array_equal(forecast, model.predict(after))
+        assert np.isfinite(forecast).all()
+
+
+def test_a_window_holds_exactly_the_measured_values_around_each_past_slot() -> None:
+    series = make_series(days=8, seed=3, worn=0.8)
+    issue = Issue("a", 7, 7)
+    windows = make_windows({"a": series}, "heart_rate_bpm", [issue], Reach(4, 2))
+    flat = series.worn("heart_rate_bpm").reshape(-1)
+    for slot in (0, 1, 50, 94, 95):
+        expected = []
+        for lag in range(1, 5):
+            for offset in range(-2, 3):
+                at = (7 - lag) * SLOTS + slot + offset
+                if at < 7 * SLOTS and np.isfinite(flat[at]):
+                    expected.append(round(float(flat[at]), 1))
+        count = windows.count[0, slot]
+        assert count == len(expected)
+        found = windows.values[0, slot, :count]
+        np.testing.assert_allclose(found, np.sort(np.array(expected)), atol=0.051)
+
+
+def test_every_key_keeps_its_lag_and_offset() -> None:
+    values = np.arange(5 * SLOTS, dtype=np.float32).reshape(5, SLOTS)
+    known = {"steps": values, "calories_kcal": values, "heart_rate_bpm": values}
+    series = replace(make_series(days=5), values=known, wear=np.ones(5, bool))
+    reach = Reach(3, 1)
+    windows = make_windows({"a": series}, "steps", [Issue("a", 4, 4)], reach)
+    for slot in range(1, SLOTS - 1):
+        for value, order in zip(windows.values[0, slot], windows.order[0, slot], strict=True):
+            lag, offset = order // reach.width + 1, order % reach.width - reach.slots
+            assert value == (4 - lag) * SLOTS + slot + offset
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_values_of_the_whole_contract_keep_their_precision(target: str) -> None:
+    most = {"steps": 6000, "calories_kcal": 2000, "heart_rate_bpm": 260}[target]
+    rows = np.linspace(0, most, 3 * SLOTS, dtype=np.float32).reshape(3, SLOTS)
+    series = replace(make_series(days=3), values={target: rows}, wear=np.ones(3, bool))
+    windows = make_windows({"a": series}, target, [Issue("a", 3, 3)], Reach(3, 0))
+    found = np.sort(windows.values.reshape(-1))
+    np.testing.assert_allclose(found, rows.reshape(-1), atol=0.51 / PARTS_PER_UNIT[target])
+
+
+def test_days_outside_the_data_and_days_not_worn_are_empty() -> None:
+    series = replace(make_series(days=6), wear=np.array([1, 1, 0, 1, 1, 1], bool))
+    issues = [Issue("a", day, day) for day in (-5, 0, 3, 6, 40)]
+    windows = make_windows({"a": series}, "steps", issues, Reach(5, 1))
+    assert windows.history_days().tolist() == [0, 0, 2, 4, 0]
+    assert np.isfinite(windows.truth).any(axis=1).tolist() == [False, True, True, False, False]
+    assert np.isnan(windows.anchors[2, 0]).all()  # the day before was not worn
+
+
+def test_windows_are_taken_row_by_row() -> None:
+    series = make_series(days=8)
+    issues = [Issue("a", day, day) for day in range(4, 8)]
+    windows = make_windows({"a": series}, "steps", issues, REACH)
+    taken = windows.take([3, 1])
+    assert (len(taken), taken.issues) == (2, (issues[3], issues[1]))
+    np.testing.assert_array_equal(taken.values, windows.values[[3, 1]])
+    assert len(windows.take([])) == 0
+
+
+@given(st.integers(0, 200), st.integers(1, 14))
+def test_held_out_days_leave_most_of_the_history(measured: int, test_days: int) -> None:
+    validation, test = day_counts(measured, test_days)
+    assert 0 <= validation <= test_days
+    assert 0 <= test <= test_days
+    assert measured - validation - test >= min(2, measured)
+    assert (test > 0) == (measured >= 3)
+
+
+@given(st.integers(0, 40), st.integers(0, 5), st.floats(0.2, 1), st.integers(1, 7))
+def test_each_customers_training_lies_before_validation_before_test(
+    days: int, seed: int, worn: float, test_days: int
+) -> None:
+    cohort = {name: make_series(name, days, seed + i, worn) for i, name in enumerate("ba")}
+    split = split_target(cohort, "steps", test_days)
+    assert [issue.customer_id for issue in split.train] == sorted(
+        issue.customer_id for issue in split.train
+    )
+    for name, series in cohort.items():
+        parts = [[i.day for i in part if i.customer_id == name] for part in split]
+        flat = [day for part in parts for day in part]
+        assert flat == sorted(set(flat))
+        assert set(flat) <= set(series.measured_days("steps").tolist())
+        if len(series.measured_days("steps")) >= 3:
+            assert parts[2]
+            assert first_held_out(split)[name] == min([*parts[1], *parts[2]])
+    for issue in (*split.train, *split.validation, *split.test):
+        assert issue.cut == issue.day
+
+
+def test_what_is_pooled_ends_before_the_first_held_out_day() -> None:
+    series = make_series(days=20)
+    cut = first_held_out(split_target({"a": series}, "steps", 5))["a"]
+    one = pooled([(series, cut)], "steps")
+    other = pooled([(shuffled_from(series, cut), cut)], "steps")
+    np.testing.assert_array_equal(one, other)
+    assert naive_scale(series, "steps", cut) == naive_scale(
+        shuffled_from(series, cut), "steps", cut
+    )
+
+
+def test_a_cohort_needs_some_days_before_anything_is_measured() -> None:
+    assert not enough_data({}, "steps")
+    assert not enough_data(make_cohort(2, 2), "heart_rate_bpm")
+    assert enough_data(make_cohort(2, 20), "steps")
