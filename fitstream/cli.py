@@ -174,15 +174,15 @@ def down(data: Path) -> None:
 
 
 @main.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--shift-weeks", default="0", help="Weeks to move it by; `auto` ends it in the past.")
-@click.option("--speed", default="max", help="Times real time, or `max`.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--shift-weeks", default="auto", show_default=True, help="`auto` ends it just now.")
+@click.option("--speed", default="max", show_default=True, help="Times real time, or `max`.")
 @click.option("--days", type=click.IntRange(1), help="Only the last days of each wearer.")
 @click.option("--report", type=click.Path(path_type=Path), help="Totals as JSON into this file.")
+@click.option("--consent", multiple=True, type=click.Choice(["training", "sharing"]))
+@click.option("--verify", is_flag=True, help="Then compare the ledger with what was accepted.")
 @target
-def import_(
-    file: Path, shift_weeks: str, speed: str, days: int | None, report: Path | None, **where: Any
-) -> None:
+def import_(file: Path, shift_weeks: str, speed: str, **more: Any) -> None:
     """Post a Parquet file of wearers as their devices would."""
     from fitstream.simulate.importing import ImportPlan
     from fitstream.simulate.run_import import run_import
@@ -190,8 +190,10 @@ def import_(
 
     weeks = None if shift_weeks == "auto" else _number(shift_weeks, int, "--shift-weeks")
     times = None if speed == "max" else _number(speed, float, "--speed")
-    api = _or_complain(lambda: find_target(**where))
-    sys.exit(run_import(ImportPlan(file, weeks, times, days), api, report))
+    consents = dict.fromkeys(more["consent"], True)
+    plan = ImportPlan(file, weeks, times, more["days"], fields={"consents": consents})
+    api = _or_complain(lambda: find_target(more["data"], more["url"], more["key"]))
+    sys.exit(run_import(plan, api, more["report"], more["verify"]))
 
 
 @main.command()

@@ -87,17 +87,13 @@ class Importer:
 
     async def _auto_shift(self) -> int:
         """The shift of the first time if this file is here already, else the latest possible."""
-        first = next(iter(self._file.wearers))
-        external_id = f"{self._plan.prefix}{first}"
+        external_id = f"{self._plan.prefix}{next(iter(self._file.wearers))}"
         found = await patiently(lambda: self._admin.customers(search=external_id))
-        for customer in found.items:
-            if customer.external_id != external_id:
-                continue
-            for device in await patiently(lambda: self._admin.devices(customer.id)):
-                shift = shift_in(device.name, self._file.name)
-                if shift is not None and device.removed_at is None:
-                    return shift
-        return weeks_to_shift(self._file.last_s, datetime.now(UTC))
+        known = next((c for c in found.items if c.external_id == external_id), None)
+        devices = await patiently(lambda: self._admin.devices(known.id)) if known else []
+        shifts = [shift_in(d.name, self._file.name) for d in devices if d.removed_at is None]
+        earlier = [shift for shift in shifts if shift is not None]
+        return max(earlier, default=weeks_to_shift(self._file.last_s, datetime.now(UTC)))
 
     async def _wearer(self, name: str, rows: WearerRows) -> None:
         days = list(days_of(rows, self.shift_weeks, self._plan.days))

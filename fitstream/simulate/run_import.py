@@ -36,7 +36,7 @@ async def _import(
     file = await asyncio.to_thread(read_wearers, plan.path)
     kept = Acknowledged() if is_verified else None
     with Progress("rows", file.rows if plan.days is None else None) as progress:
-        importer = Importer(admin, plan, file, telling(progress), kept and kept.note)
+        importer = Importer(admin, plan, file, telling(progress), kept.note if kept else None)
         is_done = await importer.run(stop)
     click.echo(summary(importer))
     if report is not None:
@@ -46,12 +46,10 @@ async def _import(
         return EXIT_FAILED
     for name, why in importer.failures.items():
         click.echo(f"wearer {name}: {why}", err=True)
-    agrees = kept is None or await verify(admin, importer.enrolled.values(), _expected(kept))
+    agrees = kept is None or await verify(
+        admin, importer.enrolled.values(), lambda who: kept.of(who.customer_id, who.device_id)
+    )
     return 0 if agrees and importer.totals.undelivered == 0 else EXIT_FAILED
-
-
-def _expected(kept: Acknowledged) -> "Callable[..., dict[int, object]]":
-    return lambda who: kept.of(who.customer_id).get(who.device_id, {})
 
 
 def telling(progress: Progress) -> Callable[[Totals], None]:
