@@ -1,0 +1,111 @@
+"""Job rows on real Postgres: one worker at a time, one run per key, nothing forgotten."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fitstream.errors import Conflict
+from fitstream.ids import new_id
+from fitstream.repo import jobs
+from fitstream.repo.database import Repo
+from fitstream.repo.jobs import NewJob
+
+pytestmark = pytest.mark.stack
+
+
+def new_job(**fields: object) -> NewJob:
+    key = new_id("key")
+    return NewJob(**({"kind": "test", "queue": "test", "dedupe_key": key} | fields))  # type: ignore[arg-type]
+
+
+async def insert(repo: Repo, new: NewJob) -> str:
+    async with repo.transaction() as db:
+        return await jobs.insert_job(db, new)
+
+
+async def test_one_key_is_one_job(repo: Repo) -> None:
+    new = new_job()
+    first, second = await asyncio.gather(insert(repo, new), insert(repo, new))
+    assert first == second
+
+
+async def test_of_two_workers_one_gets_the_job(repo: Repo) -> None:
+    job_id = await insert(repo, new_job())
+
+    async def claim(owner: str) -> object:
+        async with repo.transaction() as db:
+            return await jobs.claim_job(db, job_id, owner, 60)
+
+    claims = await asyncio.gather(*(claim(f"w{i}") for i in range(5)))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+async def test_a_job_whose_worker_is_gone_is_taken_over_and_the_old_one_cannot_commit(
+    repo: Repo,
+) -> None:
+    job_id = await insert(repo, new_job())
+    async with repo.transaction() as db:
+        old = await jobs.claim_job(db, job_id, "old", 0)
+    async with repo.transaction() as db:
+        new = await jobs.claim_job(db, job_id, "new", 60)
+    assert old is not None
+    assert new is not None
+    assert new.lease_epoch == old.lease_epoch + 1
+    with pytest.raises(Conflict):
+        async with repo.transaction() as db:
+            await jobs.finish_job(db, old, "succeeded", {})
+    with pytest.raises(Conflict):
+        async with repo.transaction() as db:
+            await jobs.renew_job(db, old, 60, None)
+    async with repo.transaction() as db:
+        await jobs.finish_job(db, new, "succeeded", {"ok": True})
+        assert (await jobs.get_job(db, job_id)).result == {"ok": True}
+
+
+async def test_what_redis_lost_is_told_again(repo: Repo) -> None:
+    job_id = await insert(repo, new_job())
+    async with repo.transaction() as db:
+        assert job_id in [job.id for job in await jobs.due_jobs(db, 60)]
+        await jobs.mark_sent(db, [job_id])
+        assert job_id not in [job.id for job in await jobs.due_jobs(db, 60)]
+        await db.execute("UPDATE job SET sent_at = now() - interval '2 min' WHERE id = $1", job_id)
+        assert job_id in [job.id for job in await jobs.due_jobs(db, 60)]
+
+
+async def test_a_job_for_later_is_neither_due_nor_claimable(repo: Repo) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    job_id = await insert(repo, new_job(run_after=later))
+    async with repo.transaction() as db:
+        assert job_id not in [job.id for job in await jobs.due_jobs(db, 60)]
+        assert await jobs.claim_job(db, job_id, "w", 60) is None
+
+
+async def test_cancel_ends_a_waiting_job_and_asks_a_running_one(repo: Repo) -> None:
+    waiting, running = await insert(repo, new_job()), await insert(repo, new_job())
+    async with repo.transaction() as db:
+        claimed = await jobs.claim_job(db, running, "w", 60)
+        assert claimed is not None
+        await jobs.cancel(db, waiting)
+        await jobs.cancel(db, running)
+        assert (await jobs.get_job(db, waiting)).state == "cancelled"
+        assert (await jobs.get_job(db, running)).state == "running"
+        assert await jobs.renew_job(db, claimed, 60, {"epoch": 1})
+        await jobs.finish_job(db, claimed, "cancelled", {})
+    with pytest.raises(Conflict):
+        async with repo.transaction() as db:
+            await jobs.cancel(db, running)
+
+
+async def test_only_a_failed_or_cancelled_job_runs_again(repo: Repo) -> None:
+    job_id = await insert(repo, new_job())
+    with pytest.raises(Conflict):
+        async with repo.transaction() as db:
+            await jobs.retry(db, job_id)
+    async with repo.transaction() as db:
+        claimed = await jobs.claim_job(db, job_id, "w", 60)
+        assert claimed is not None
+        await jobs.finish_job(db, claimed, "failed", {}, "broken")
+        await jobs.retry(db, job_id)
+        again = await jobs.get_job(db, job_id)
+    assert (again.state, again.error, again.attempts) == ("queued", None, 0)
