@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from tests.conftest import RunningStack
 
+pytestmark = pytest.mark.stack
 DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
 BLOCK = re.compile(r"<!-- run(?:: (\d{3}))? -->\n```sh\n(.*?)```", re.DOTALL)
 TIMEOUT_S = 90

@@ -1,0 +1,198 @@
+"""Rolling on real Postgres and S3: leases, the one commit point, crashes on both sides of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from fitstream.clock import slot_of, week_of
+from fitstream.consumers.roller import Roller
+from fitstream.errors import Conflict, Unavailable
+from fitstream.events import SampleBatch, SampleColumns
+from fitstream.ids import new_id
+from fitstream.repo import customers, devices, progress, weeks
+from fitstream.repo.customers import NewCustomer
+from fitstream.repo.database import Repo
+from fitstream.repo.ledger import Chunk, LedgerWriter
+from fitstream.repo.weeks import Claim, WeekRow
+from fitstream.settings import Settings
+from fitstream.store import Store, Stored, open_store
+from tests.real import last_monday
+
+pytestmark = pytest.mark.stack
+MONDAY = last_monday(2)
+FIRST = slot_of(MONDAY)
+
+
+class Wearer:
+    """A customer whose rows are written without Kafka."""
+
+    def __init__(self, repo: Repo, customer_id: str, customer_no: int, device_id: str) -> None:
+        self._repo = repo
+        self.customer_id = customer_id
+        self.customer_no = customer_no
+        self._device_id = device_id
+        self._partition = customer_no + 1_000_000
+        self._at = 0
+
+    async def write(self, slots: list[int], steps: int = 5, rev: int = 0) -> None:
+        columns = SampleColumns(slot=slots, rev=rev, steps=[steps] * len(slots))
+        batch = SampleBatch(
+            batch_id=new_id("b"),
+            customer_id=self.customer_id,
+            device_id=self._device_id,
+            received_at=int(datetime.now(UTC).timestamp() * 1000),
+            columns=columns,
+        )
+        chunk = Chunk(1, self._partition, self._at, self._at + 1, "b", [(self._at, batch)])
+        async with self._repo.transaction() as db:
+            await progress.start_progress(db, 1, self._partition, 0)
+            await LedgerWriter().write(db, chunk)
+        self._at += 1
+
+    async def week(self) -> WeekRow:
+        name = week_of(FIRST, await self._zones()).name
+        async with self._repo.connection() as db:
+            return await weeks.get_week(db, self.customer_no, name)
+
+    async def _zones(self) -> tuple:  # type: ignore[type-arg]
+        async with self._repo.connection() as db:
+            return await customers.zones_of(db, self.customer_no)
+
+    async def claim(self, owner: str = "test", lease_s: float = 60) -> Claim:
+        """A lease on this customer's week, whatever else is due."""
+        async with self._repo.transaction() as db:
+            await db.execute(
+                "UPDATE week_state SET closed_at = coalesce(closed_at, now())"
+                " WHERE customer_no = $1",
+                self.customer_no,
+            )
+            row = await db.fetchrow(
+                "UPDATE week_state SET lease_epoch = lease_epoch + 1, lease_owner = $2,"
+                " lease_until = now() + make_interval(secs => $3) WHERE customer_no = $1"
+                " RETURNING week, lease_epoch",
+                self.customer_no,
+                owner,
+                lease_s,
+            )
+        return Claim(self.customer_no, self.customer_id, row["week"], row["lease_epoch"])
+
+
+@pytest.fixture
+async def wearer(repo: Repo) -> Wearer:
+    async with repo.transaction() as db:
+        customer = await customers.create_customer(db, NewCustomer(external_id=new_id("x")))
+        device = await devices.create_device(db, customer.customer_no, "watch", "w", None)
+    return Wearer(repo, customer.id, customer.customer_no, device.id)
+
+
+class _FailingStore(Store):
+    """S3 that is away for the manifest."""
+
+    async def put_new(self, key: str, body: bytes, content_type: str = "") -> Stored:
+        if "manifest" in key:
+            raise Unavailable("s3", "cut")
+        return await super().put_new(key, body, content_type)
+
+
+async def test_a_roll_that_dies_before_its_commit_leaves_no_version_and_the_next_makes_one(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    await wearer.write([FIRST, FIRST + 1])
+    async with open_store(services) as store:
+        failing = _FailingStore(store._client, services.s3_bucket, services.s3_checksum)
+        with pytest.raises(Unavailable):
+            await Roller(repo, failing, services).roll(await wearer.claim())
+        assert (await wearer.week()).current_version is None
+        outcome = await Roller(repo, store, services).roll(await wearer.claim())
+    assert outcome == "rolled"
+    assert (await wearer.week()).current_version == 1
+
+
+async def test_a_stolen_lease_cannot_publish(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    await wearer.write([FIRST])
+    async with open_store(services) as store:
+        roller = Roller(repo, store, services)
+        old = await wearer.claim("old")
+        new = await wearer.claim("new")
+        with pytest.raises(Conflict) as error:
+            await roller.roll(old)
+        assert error.value.code == "lease_lost"
+        assert await roller.roll(new) == "rolled"
+        assert (await wearer.week()).current_version == 1
+
+
+async def test_unchanged_content_makes_no_version_and_is_clean_again(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    await wearer.write([FIRST])
+    async with open_store(services) as store:
+        roller = Roller(repo, store, services)
+        assert await roller.roll(await wearer.claim()) == "rolled"
+        async with repo.transaction() as db:
+            await db.execute(
+                "UPDATE week_state SET dirty_seq = dirty_seq + 1 WHERE customer_no = $1",
+                wearer.customer_no,
+            )
+        assert await roller.roll(await wearer.claim()) == "unchanged"
+    week = await wearer.week()
+    assert (week.current_version, week.state) == (1, "rolled")
+
+
+async def test_rows_that_arrive_during_a_roll_leave_the_week_dirty(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    await wearer.write([FIRST])
+
+    class Interrupted(Store):
+        async def put_new(self, key: str, body: bytes, content_type: str = "") -> Stored:
+            if "manifest" in key:
+                await wearer.write([FIRST + 9])
+            return await super().put_new(key, body, content_type)
+
+    async with open_store(services) as store:
+        slow = Interrupted(store._client, services.s3_bucket, services.s3_checksum)
+        assert await Roller(repo, slow, services).roll(await wearer.claim()) == "rolled"
+        assert (await wearer.week()).state == "late"
+        assert await Roller(repo, store, services).roll(await wearer.claim()) == "rolled"
+    assert (await wearer.week()).current_version == 2
+
+
+async def test_a_week_closes_when_its_devices_are_complete_and_not_before(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    await wearer.write([FIRST])
+    week = await wearer.week()
+    async with repo.transaction() as db:
+        silent = datetime(1970, 1, 1, tzinfo=UTC)
+        waiting = await weeks.close_due(db, week.end_slot + 1, week.end_slot - 1, silent)
+        assert wearer.customer_no not in [closed.customer_no for closed in waiting]
+        await db.execute(
+            "UPDATE device SET complete_through = $2 WHERE customer_no = $1",
+            wearer.customer_no,
+            week.end_slot,
+        )
+        closed = await weeks.close_due(db, week.end_slot + 1, week.end_slot - 1, silent)
+    assert wearer.customer_no in [each.customer_no for each in closed]
+
+
+async def test_a_silent_device_does_not_hold_a_week_open(repo: Repo, wearer: Wearer) -> None:
+    await wearer.write([FIRST])
+    week = await wearer.week()
+    async with repo.transaction() as db:
+        future = datetime(2200, 1, 1, tzinfo=UTC)
+        closed = await weeks.close_due(db, week.end_slot + 1, week.end_slot - 1, future)
+    assert wearer.customer_no in [each.customer_no for each in closed]
+
+
+async def test_a_move_keeps_closed_weeks_and_shifts_the_weeks_to_come(
+    repo: Repo, wearer: Wearer
+) -> None:
+    now = datetime.now(UTC)
+    async with repo.transaction() as db:
+        from_week = await customers.move(db, wearer.customer_no, "Asia/Tokyo", now)
+        zones = await customers.zones_of(db, wearer.customer_no)
+    assert [zone.zone for zone in zones] == ["UTC", "Asia/Tokyo"]
+    assert zones[1].from_week == from_week
+    assert from_week > f"{now:%G-W%V}"
