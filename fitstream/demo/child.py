@@ -1,11 +1,14 @@
-"""The demo's stack: `fitstream up` as a child, with waits of seconds where they are minutes."""
+"""The demo's stack: `fitstream up` as a child, with waits of seconds where they are minutes.
 
+It is told to stop when the demo ends, however the demo ends.
+"""
+
+import asyncio
 import os
-import subprocess
+import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fitstream.errors import Halted
@@ -18,48 +21,72 @@ QUICK = {
     "FITSTREAM_DISPATCH_POLL_S": "0.3",
     "FITSTREAM_COHORT_QUIET_S": "4",
     "FITSTREAM_COHORT_MAX_S": "30",
-    "FITSTREAM_TRAIN_BUDGET_S": "60",
+    "FITSTREAM_TRAIN_BUDGET_S": "40",
     "FITSTREAM_ARCHIVE_MAX_AGE_S": "5",
+    "FITSTREAM_POST_INTERVAL_S": "60",
 }
 _READY = "ready. Administrators"
-_START_TIMEOUT_S = 600  # a first start fetches 60 MB of jars
-_STOP_TIMEOUT_S = 30
+_START_TIMEOUT_S = 600.0  # a first start fetches 60 MB of jars
+_STOP_TIMEOUT_S = 30.0
+_POLL_S = 0.2
+
+Tell = Callable[[str], None]
 
 
-@contextmanager
-def running_stack(folder: Path, tell: Callable[[str], None]) -> Iterator[RunFile]:
-    """A whole stack on `folder` while the block runs. Raises Halted with its words if it fails."""
+class Child:
+    """`fitstream up` on a folder; `run` is its run file once it is ready."""
+
+    def __init__(self, folder: Path, process: asyncio.subprocess.Process) -> None:
+        self._folder = folder
+        self._process = process
+
+    async def ended(self) -> None:
+        """Returns never: raises Halted when the stack ends by itself."""
+        code = await self._process.wait()
+        raise Halted(f"the stack ended (exit code {code}); see above and {self._folder}/up.log")
+
+    async def ready(self, tell: Tell) -> RunFile:
+        """The run file, when everything answers; what the stack says is passed on."""
+        shown = 0
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while True:
+                lines = (self._folder / "up.log").read_text(errors="replace").splitlines()
+                for line in lines[shown:]:
+                    tell(line)
+                shown = len(lines)
+                if any(line.startswith(_READY) for line in lines):
+                    return read_run_file(self._folder)
+                if self._process.returncode is not None:
+                    text = "the stack did not start; its words are above and in"
+                    raise Halted(f"{text} {self._folder}/up.log")
+                await asyncio.sleep(_POLL_S)
+
+    async def stop(self) -> None:
+        """Ends the stack in order."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), _STOP_TIMEOUT_S)
+                return
+
+
+@asynccontextmanager
+async def stack_on(folder: Path) -> AsyncIterator[Child]:
+    """A stack on `folder` while the block runs; what is set in the environment wins over QUICK."""
     with (folder / "up.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  our own command
-            [sys.executable, "-m", "fitstream", "up", "--data", str(folder)],
-            env=os.environ | QUICK,
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "fitstream.stack.launch"),
+            *(str(os.getpid()), str(int(signal.SIGTERM)), "-"),
+            *(sys.executable, "-m", "fitstream", "up", "--data", str(folder)),
+            env=QUICK | dict(os.environ),
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C reaches us; we stop it when we are done
         )
+    child = Child(folder, process)
     try:
-        _wait_until_ready(folder, process, tell)
-        yield read_run_file(folder)
+        yield child
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _wait_until_ready(
-    folder: Path, process: "subprocess.Popen[bytes]", tell: Callable[[str], None]
-) -> None:
-    shown = 0
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while True:
-        lines = (folder / "up.log").read_text(errors="replace").splitlines()
-        for line in lines[shown:]:
-            tell(f"  {line}")
-        shown = len(lines)
-        if any(line.startswith(_READY) for line in lines):
-            return
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise Halted(f"the stack did not start; its words are above and in {folder}/up.log")
-        time.sleep(0.2)
+        await child.stop()

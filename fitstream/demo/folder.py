@@ -11,7 +11,7 @@ from fitstream.stack.folder_lock import locked_folder
 from fitstream.stack.secrets_file import write_private
 
 MARK = "demo.json"
-_KEPT = "ports.json"  # so that a second demo has the first one's addresses
+_KEPT = ("ports.json", MARK)  # a second demo has the first one's addresses, and knows itself
 
 
 def fresh_folder(folder: Path) -> None:
@@ -26,7 +26,7 @@ def fresh_folder(folder: Path) -> None:
         raise Halted(text)
     with locked_folder(folder):
         for path in known:
-            if path.name == _KEPT:
+            if path.name in _KEPT:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_private(folder / MARK, msgspec.json.encode({}))
@@ -36,11 +36,11 @@ class Logins:
     """Logins of the demo's customers, kept beside the data they belong to."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / MARK
+        self.path = folder / MARK
         self.passwords: dict[str, str] = {}
 
     def make(self, email: str) -> str:
         """A new password for an address."""
         self.passwords[email] = secrets.token_urlsafe(12)
-        write_private(self._path, msgspec.json.format(msgspec.json.encode(self.passwords)))
+        write_private(self.path, msgspec.json.format(msgspec.json.encode(self.passwords)))
         return self.passwords[email]

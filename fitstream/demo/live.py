@@ -1,52 +1,60 @@
 """A few live devices: each posts its wearer's quarter hours of a week ago as those of today."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from fitstream.client import Client
+from fitstream.clock import DAY_SLOTS, slot_of, slot_start
 from fitstream.errors import FitstreamError
-from fitstream.logs import get
+from fitstream.merge import unscaled
+from fitstream.simulate.acknowledged import Acknowledged, Versions
+from fitstream.simulate.enrol import Enrolled
 
-log = get(__name__)
-Rows = Sequence[Mapping[str, Any]]
-_WEEK = timedelta(weeks=1)
-_REST_S = 5.0
+_WEEK_SLOTS = 7 * DAY_SLOTS
+_REST = timedelta(seconds=5)
 
 
-async def run_live(admin: Client, acknowledged: Mapping[str, Rows], devices: int) -> None:
+async def run_live(
+    admin: Client, wearers: Iterable[Enrolled], kept: Acknowledged, devices: int
+) -> None:
     """Posts until cancelled, when each device's `next_post_at` comes."""
-    chosen = sorted(acknowledged, key=lambda name: len(acknowledged[name]), reverse=True)[:devices]
+
+    def slots(who: Enrolled) -> int:
+        return len(kept.of(who.customer_id, who.device_id))
+
+    chosen = sorted(wearers, key=slots, reverse=True)[:devices]
     async with asyncio.TaskGroup() as group:
-        for customer_id in chosen:
-            group.create_task(_device(admin, customer_id, acknowledged[customer_id]))
+        for who in chosen:
+            history = kept.of(who.customer_id, who.device_id)
+            group.create_task(_device(admin, who.customer_id, history))
 
 
-async def _device(admin: Client, customer_id: str, rows: Rows) -> None:
+async def _device(admin: Client, customer_id: str, history: Versions) -> None:
     device = await admin.create_device(customer_id, "phone", "live demo phone")
     phone = admin.as_who(device.key)
-    week_ago = [(datetime.fromisoformat(row["slot"]) + _WEEK, row) for row in rows]
-    sent_until = datetime.now(UTC) - timedelta(days=1)
+    sent = slot_of(datetime.now(UTC)) - DAY_SLOTS
     while True:
         now = datetime.now(UTC)
-        due = [_moved(row, slot) for slot, row in week_ago if sent_until <= slot <= now]
+        current = slot_of(now)
+        due = [slot for slot in range(sent, current) if slot - _WEEK_SLOTS in history]
         post = {
             "device_id": device.id,
             "sent_at": now.isoformat(),
-            "complete_through": now.isoformat(),
-            "samples": due,
+            "complete_through": slot_start(current).isoformat(),
+            "samples": [_row(slot, history) for slot in due],
         }
+        next_at = now
         try:
             receipt = await phone.post_samples(post)
-        except FitstreamError as error:
-            log.warning("live_post_failed", detail=str(error))
-            await asyncio.sleep(_REST_S)
-            continue
-        sent_until = now
-        wait_s = (receipt.next_post_at - receipt.server_time).total_seconds()
-        await asyncio.sleep(max(wait_s, _REST_S))
+            sent, next_at = current, receipt.next_post_at
+        except FitstreamError:
+            pass  # a device keeps what it has and comes again
+        wait = max(next_at - datetime.now(UTC), _REST)
+        await asyncio.sleep(wait.total_seconds())
 
 
-def _moved(row: Mapping[str, Any], slot: datetime) -> dict[str, Any]:
-    return {**row, "slot": slot.isoformat()}
+def _row(slot: int, history: Versions) -> dict[str, object]:
+    then = history[slot - _WEEK_SLOTS]
+    offset = {"tz_offset_min": then.tz_offset_min}
+    return {"slot": slot_start(slot).isoformat(), **offset, **unscaled(then.values)}

@@ -1,178 +1,156 @@
 """`make demo`: real services, real wearers, the whole way, and a proof at the end."""
 
 import asyncio
-import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from fitstream.client import Client, open_client
-from fitstream.client.operations import Pipeline, Run
-from fitstream.demo.child import running_stack
+from fitstream.demo.child import Child, stack_on
 from fitstream.demo.folder import Logins, fresh_folder
+from fitstream.demo.gather import gather_counts
 from fitstream.demo.live import run_live
-from fitstream.demo.proof import prove
-from fitstream.demo.table import Counts, show_counts, show_models, show_proof
-from fitstream.errors import FitstreamError, Halted
-from fitstream.settings import load
-from fitstream.simulate.importing import Importer, ImportPlan, Totals
+from fitstream.demo.table import show_counts, show_models, show_proof
+from fitstream.demo.waiting import Waiting
+from fitstream.errors import Halted
+from fitstream.simulate.acknowledged import Acknowledged
+from fitstream.simulate.compare import compare_all, settled
+from fitstream.simulate.delivery import Totals
+from fitstream.simulate.enrol import Enrolled
+from fitstream.simulate.importing import Importer, ImportPlan
+from fitstream.simulate.session import EXIT_FAILED, run_session
+from fitstream.simulate.wearers_file import read_wearers
 from fitstream.stack.run_file import RunFile
-from fitstream.store import open_store
 
-EXIT_DISAGREES = 1
 EMAIL = "wearer-{wearer}@demo.fitstream.invalid"
+_FIELDS = {"name": "Wearer {wearer}", "email": EMAIL, "consents": {"training": True}}
 _DAYS = 30
 _LIVE_DEVICES = 3
-_WAIT_S = 300.0
-_REPEAT_S = 10.0
 _SHOWN_LOGINS = 3
+_SAY_EVERY_S = 1.0
 
 
 def run_demo(folder: Path, data: Path, leave: bool) -> int:
     """Runs the demo on `folder`; with `leave` it ends after the table, 0 only if all agrees."""
-    console = Console(soft_wrap=True)
     folder = folder.resolve()
-    try:
+
+    async def main(stop: asyncio.Event) -> int:
+        demo = Demo(folder, data)
         fresh_folder(folder)
-        with running_stack(folder, console.print) as run:
-            return asyncio.run(Demo(console, folder, run).show(data, leave))
-    except FitstreamError as error:
-        console.print(f"demo: {error}", markup=False)
-        return EXIT_DISAGREES
-    except KeyboardInterrupt:
-        console.print("\nstopped")
-        return 0 if not leave else EXIT_DISAGREES
+        async with stack_on(folder) as child:
+            await _first(stop, demo.show(child, leave), child.ended())
+            demo.say("stopping everything")
+        return demo.code
+
+    return run_session("demo", main)
+
+
+async def _first(
+    stop: asyncio.Event, showing: Coroutine[Any, Any, None], ended: Coroutine[Any, Any, None]
+) -> None:
+    """Until the show is over, the stack has ended, or somebody asks to stop."""
+    tasks = [asyncio.create_task(work) for work in (showing, ended)]
+    stopping = asyncio.create_task(stop.wait())
+    both: list[asyncio.Future[Any]] = [*tasks, stopping]
+    try:
+        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for each in both:
+            each.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
 
 
 class Demo:
-    """One demo against one running stack."""
+    """One demo on one folder; `code` is its exit code so far."""
 
-    def __init__(self, console: Console, folder: Path, run: RunFile) -> None:
-        self._console = console
-        self._run = run
-        self._logins = Logins(folder)
+    def __init__(self, folder: Path, data: Path) -> None:
+        self._console = Console(soft_wrap=True)
+        self._folder = folder
+        self._data = data
+        self._file = read_wearers(data)  # a wrong file is told before anything starts
         self._started = time.monotonic()
-        self._said, self._said_at = "", 0.0
+        self._said_at = 0.0
+        self.code = EXIT_FAILED
 
-    async def show(self, data: Path, leave: bool) -> int:
-        """Everything from the first customer to the last forecast; the exit code."""
-        if self._run.admin is None:
+    async def show(self, child: Child, leave: bool) -> None:
+        """Everything from the first customer to the last forecast, then the table."""
+        run = await child.ready(self.say)
+        if run.admin is None:
             raise Halted("this stack has no administrator of its own")
-        async with open_client(self._run.gateway, self._run.admin.api_key) as admin:
-            totals = await self._import(admin, data)
-            await self._give_logins(admin, totals)
-            pipeline = await self._wait_for_forecasts(admin, len(totals.acknowledged))
-            code = await self._report(admin, totals, pipeline)
-            self._show_addresses()
-            if leave:
-                return code
-            say = f"{_LIVE_DEVICES} simulated phones keep posting. Ctrl-C stops everything."
-            self._console.print(say)
-            await run_live(admin, totals.acknowledged, _LIVE_DEVICES)
-        return code
+        async with open_client(run.gateway, run.admin.api_key) as admin:
+            kept = Acknowledged()
+            importer = await self._import(admin, kept)
+            wearers = list(importer.enrolled.values())
+            logins = await self._give_logins(admin, importer)
+            await Waiting(admin, len(wearers), self.say).all()
+            await self._report(admin, run, (importer.totals, kept), wearers)
+            self._show_addresses(run, logins)
+            if not leave:
+                text = f"{_LIVE_DEVICES} simulated phones keep posting; Ctrl-C stops everything."
+                self._console.print(text)
+                await run_live(admin, wearers, kept, _LIVE_DEVICES)
 
-    async def _import(self, admin: Client, data: Path) -> Totals:
-        fields = {"email": EMAIL, "name": "Wearer {wearer}", "consents": {"training": True}}
-        plan = ImportPlan(data, shift_weeks=None, days=_DAYS, fields=fields)
-        self._say(f"importing {data.name}: {_DAYS} days each, a day per post")
-        last = 0.0
+    async def _import(self, admin: Client, kept: Acknowledged) -> Importer:
+        plan = ImportPlan(self._data, days=_DAYS, fields=_FIELDS)
+        importer = Importer(admin, plan, self._file, self._tell, kept.note)
+        self.say(f"importing {self._data.name}: up to {_DAYS} days each, a day per post")
+        await importer.run(asyncio.Event())
+        for name, why in importer.failures.items():
+            raise Halted(f"wearer {name}: {why}")
+        rows = f"{importer.totals.accepted:,} of {importer.totals.rows:,} rows"
+        self.say(f"{rows} accepted, moved by {importer.shift_weeks} weeks")
+        return importer
 
-        def tell(totals: Totals) -> None:
-            nonlocal last
-            if time.monotonic() - last > 1 or totals.days == totals.days_in_all:
-                last = time.monotonic()
-                self._say(f"{totals.days} of {totals.days_in_all} days posted")
+    def _tell(self, totals: Totals) -> None:
+        if time.monotonic() - self._said_at > _SAY_EVERY_S:
+            self.say(f"{totals.accepted:,} rows accepted")
 
-        return await Importer(admin, plan, tell).run()
+    async def _give_logins(self, admin: Client, importer: Importer) -> Logins:
+        logins = Logins(self._folder)
+        for name, who in importer.enrolled.items():
+            email = EMAIL.format(wearer=name)
+            await admin.set_login(who.customer_id, email, logins.make(email))
+        self.say(f"{len(importer.enrolled)} customers have a login and consent to training")
+        return logins
 
-    async def _give_logins(self, admin: Client, totals: Totals) -> None:
-        for customer_id in totals.acknowledged:
-            email = (await admin.customer(customer_id)).email or ""
-            await admin.set_login(customer_id, email, self._logins.make(email))
-        self._say(f"{totals.customers} customers have a login and consent to training")
-
-    async def _wait_for_forecasts(self, admin: Client, customers: int) -> Pipeline:
-        """Waits hop by hop; what it waits for is said."""
-
-        async def is_read() -> bool:
-            found = await admin.pipeline()
-            lag = found.kafka.groups["ledger"]["lag"] if found.kafka else -1
-            self._say(f"ledger: {found.ledger.rows:,} rows, {lag} records behind")
-            return lag == 0 and bool(found.kafka and found.ledger.records == found.kafka.records)
-
-        async def are_rolled() -> bool:
-            weeks = (await admin.pipeline()).weeks
-            self._say(f"weeks: {weeks.rolled} rolled, {weeks.closing + weeks.late} to go")
-            return weeks.closing == weeks.late == 0 < weeks.rolled
-
-        async def is_trained() -> bool:
-            runs = (await admin.runs(limit=1)).items
-            self._say(f"training: {_progress(runs[0])}" if runs else "training: not begun")
-            failed = [run for run in runs if run.state == "failed"]
-            if failed:
-                raise Halted(f"the training failed: {failed[0].error}")
-            return bool(runs) and runs[0].state == "succeeded"
-
-        async def are_forecast() -> bool:
-            found = await admin.pipeline()
-            self._say(f"forecasts: {found.forecast_customers} of {customers} customers")
-            return found.forecast_customers == customers
-
-        for check in (is_read, are_rolled, is_trained, are_forecast):
-            await self._until(check)
-        return await admin.pipeline()
-
-    async def _until(self, check: Callable[[], Awaitable[bool]]) -> None:
-        deadline = time.monotonic() + _WAIT_S
-        while not await check():
-            if time.monotonic() > deadline:
-                raise Halted(f"nothing more has happened for {_WAIT_S:.0f} s; see {self._run.logs}")
-            await asyncio.sleep(1)
-
-    async def _report(self, admin: Client, totals: Totals, pipeline: Pipeline) -> int:
-        self._say("comparing the ledger with what was accepted")
-        proof = await prove(admin, totals.acknowledged)
-        counts = Counts(totals, pipeline, await self._objects(), proof, len(totals.acknowledged))
+    async def _report(
+        self,
+        admin: Client,
+        run: RunFile,
+        posted: tuple[Totals, Acknowledged],
+        wearers: list[Enrolled],
+    ) -> None:
+        totals, kept = posted
+        self.say("comparing the ledger with what was accepted, slot by slot")
+        await settled(admin)
+        comparison = await compare_all(
+            admin, wearers, lambda who: kept.of(who.customer_id, who.device_id)
+        )
+        counts = await gather_counts(admin, run, wearers, (totals, kept, comparison))
         show_counts(self._console, counts)
-        show_models(self._console, (await admin.runs(limit=1)).items[0])
-        show_proof(self._console, proof)
-        wrong = counts.disagreements()
-        for name in wrong:
-            self._console.print(f"DOES NOT AGREE: {name}")
-        if not wrong:
-            self._console.print("All counts agree.")
-        return EXIT_DISAGREES if wrong else 0
+        show_models(self._console, counts.run)
+        show_proof(self._console, counts)
+        self.say("done")
+        self.code = EXIT_FAILED if counts.disagreements() else 0
 
-    async def _objects(self) -> int:
-        async with open_store(load(self._run.settings)) as store:
-            return len([key async for key in store.list_keys()])
-
-    def _show_addresses(self) -> None:
-        admin = self._run.admin
-        lines = [
-            f"Administrators  {self._run.gateway}/admin",
-            f"                {admin.email}  {admin.password}" if admin else "",
-            f"Customers       {self._run.pages}/",
-        ]
-        for email, password in list(self._logins.passwords.items())[:_SHOWN_LOGINS]:
+    def _show_addresses(self, run: RunFile, logins: Logins) -> None:
+        lines = [f"Administrators  {run.gateway}/admin"]
+        if run.admin is not None:
+            lines.append(f"                {run.admin.email}  {run.admin.password}")
+        lines.append(f"Customers       {run.pages}/")
+        for email, password in list(logins.passwords.items())[:_SHOWN_LOGINS]:
             lines.append(f"                {email}  {password}")
+        lines.append(f"All logins      {logins.path}")
         for line in lines:
             self._console.print(line, highlight=False, markup=False)
 
-    def _say(self, text: str) -> None:
-        """A line with its time; the same line again only after a while."""
-        now = time.monotonic()
-        if text == self._said and now - self._said_at < _REPEAT_S:
-            return
-        self._said, self._said_at = text, now
-        elapsed = now - self._started
-        self._console.print(f"{elapsed:5.1f} s  {text}", highlight=False, markup=False)
-        sys.stdout.flush()
-
-
-def _progress(run: Run) -> str:
-    if "epoch" in run.progress:
-        return f"{run.state}, epoch {run.progress['epoch']} of {run.progress['epochs']}"
-    return run.state
+    def say(self, text: str) -> None:
+        """A line with the seconds since the start."""
+        self._said_at = time.monotonic()
+        line = f"{self._said_at - self._started:5.1f} s  {text}"
+        self._console.print(line, highlight=False, markup=False)

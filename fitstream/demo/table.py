@@ -1,13 +1,13 @@
 """What the demo shows at the end: counts at each hop, and the model beside its baselines."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from fitstream.client.operations import Pipeline, Run
-from fitstream.demo.proof import Proof
-from fitstream.simulate.importing import Totals
+from fitstream.client.operations import Run
+from fitstream.demo.gather import Counts
+from fitstream.simulate.verifying import words
 
 MODELS = {
     "naive_day": "yesterday again",
@@ -15,89 +15,78 @@ MODELS = {
     "weighted_climatology": "weighted climatology",
     "transformer": "Transformer",
 }
-
-
-class Counts(NamedTuple):
-    """Everything that was counted."""
-
-    totals: Totals
-    pipeline: Pipeline
-    objects: int
-    proof: Proof
-    customers: int
-
-    def disagreements(self) -> list[str]:
-        """Which counts do not agree; empty when all do."""
-        p, t = self.pipeline, self.totals
-        records = p.kafka.records if p.kafka else -1
-        checks = {
-            "posted = accepted + rejected": t.is_complete,
-            "one Kafka record per post": records == t.posts,
-            "every Kafka record is in the ledger": p.ledger.records == records,
-            "every accepted row is in the ledger": p.ledger.rows == t.accepted == p.ledger.inserted,
-            "no dead letters": p.dead_letters == 0,
-            "every finished week is rolled": p.weeks.closing == p.weeks.late == 0 < p.weeks.rolled,
-            "a model is in use": p.models.champion is not None,
-            "every customer has a forecast": p.forecast_customers == self.customers,
-            "the ledger equals what was accepted": self.proof.holds,
-        }
-        return [name for name, holds in checks.items() if not holds]
+TARGETS = {"steps": "steps", "calories_kcal": "calories", "heart_rate_bpm": "heart rate"}
 
 
 def show_counts(console: Console, counts: Counts) -> None:
     """One line per hop."""
     p, t = counts.pipeline, counts.totals
-    table = Table(title="The way of a sample", title_justify="left")
-    table.add_column("hop")
-    table.add_column("count", justify="right")
-    table.add_column("what it is")
+    codes = ", ".join(f"{code} {count:,}" for code, count in t.rejected.most_common())
+    objects = ", ".join(f"{count} {folder}" for folder, count in counts.objects.items())
+    forecasts = ", ".join(f"{n} of {TARGETS[target]}" for target, n in counts.forecasts.items())
+    archived = p.kafka.records if p.kafka else 0
     lines = [
         ("posted", t.posted, f"rows in {t.posts:,} posts of {counts.customers} customers"),
         ("accepted", t.accepted, "rows acknowledged after Kafka had them"),
-        ("rejected", sum(t.rejected.values()), "rows refused, each with a code"),
-        ("Kafka records", p.kafka.records if p.kafka else 0, "one per post"),
-        ("ledger rows", p.ledger.rows, f"{p.ledger.updated:,} were replaced by a better version"),
-        ("weeks", p.weeks.rolled, f"rolled; {p.weeks.open} still open"),
-        ("versions", p.weeks.versions, "published states of weeks"),
-        ("S3 objects", counts.objects, "archive, week files, manifests, models, forecasts"),
-        ("training runs", p.training_runs, f"which made {p.models.total} model(s)"),
-        ("forecasts", p.forecasts, f"for {p.forecast_customers} customers, 96 slots each"),
+        ("rejected", t.rejected_in_all, codes or "rows refused, each with a code"),
+        ("Kafka records", archived, "one for each post"),
+        ("ledger rows", p.ledger.rows,
+         f"{p.ledger.updated:,} replaced, {p.ledger.unchanged:,} seen again"),
+        ("weeks", p.weeks.rolled, f"finished and rolled; {p.weeks.open} still open"),
+        ("versions", p.weeks.versions, f"published states of weeks, {counts.version_files} files"),
+        ("S3 objects", sum(counts.objects.values()), objects),
+        ("training runs", p.training_runs,
+         f"on {counts.run.weeks} weeks of {counts.run.customers} customers"),
+        ("models", p.models.total, _champion(counts)),
+        ("forecasts", sum(counts.forecasts.values()), f"{forecasts}; 96 slots each"),
     ]  # fmt: skip
+    table = Table(title="The way of a sample", title_justify="left")
+    table.add_column("hop")
+    table.add_column("count", justify="right")
+    table.add_column("what it is", overflow="fold")
     for hop, count, what in lines:
         table.add_row(hop, f"{count:,}", what)
     console.print(table)
 
 
 def show_models(console: Console, run: Run) -> None:
-    """The leaderboard of a run: held-out days, every target."""
+    """The leaderboard of a run on held-out days: every model and baseline, every target."""
     rows: list[dict[str, Any]] = run.metrics.get("leaderboard", [])
     if not rows:
         console.print(f"Training: {run.verdict}")
         return
-    table = Table(title="Forecasts of held-out days (WQL, lower is better)", title_justify="left")
+    title = "Forecasts of held-out days: error (WQL, lower is better) and cover of the 80 % band"
+    table = Table(title=title, title_justify="left")
     targets = list(dict.fromkeys(row["target"] for row in rows))
     table.add_column("model")
     for target in targets:
-        table.add_column(target, justify="right")
+        table.add_column(TARGETS.get(target, target), justify="right")
     for kind, name in MODELS.items():
-        scores = {r["target"]: r["wql"] for r in rows if r["model"] == kind}
-        table.add_row(name, *(_figure(scores.get(t)) for t in targets))
+        found = {row["target"]: row for row in rows if row["model"] == kind}
+        if found:
+            table.add_row(name, *(_figures(found.get(target)) for target in targets))
     console.print(table)
-    console.print(str(run.verdict))
+    console.print(str(run.verdict), highlight=False)
 
 
-def show_proof(console: Console, proof: Proof) -> None:
-    """Whether the ledger equals what was accepted."""
-    if proof.holds:
-        console.print(
-            f"Proved: the ledger equals what was accepted ({proof.compared:,} slots compared)"
-        )
-        return
-    console.print(
-        f"NOT EQUAL: {proof.missing} accepted slots missing, {proof.different} different, "
-        f"{proof.unknown} that nobody sent"
-    )
+def show_proof(console: Console, counts: Counts) -> None:
+    """Whether the ledger equals what was accepted, and whatever else does not agree."""
+    console.print(words(counts.comparison), highlight=False, markup=False)
+    wrong = counts.disagreements()
+    for name in wrong:
+        console.print(f"NOT SO: {name}", markup=False)
+    if not wrong:
+        console.print("All counts agree.")
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+def _champion(counts: Counts) -> str:
+    champion = counts.pipeline.models.champion
+    return f"in use: {MODELS.get(champion.kind, champion.kind)}" if champion else "none in use"
+
+
+def _figures(row: dict[str, Any] | None) -> str:
+    if row is None or row["wql"] is None:
+        return "–"
+    mark = " *" if row["champion"] else ""
+    cover = "" if row["coverage"] is None else f"  {100 * row['coverage']:.0f} %"
+    return f"{row['wql']:.4f}{cover}{mark}"
