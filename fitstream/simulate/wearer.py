@@ -6,14 +6,13 @@ values. Must not know about posts, faults or time that passes.
 
 import math
 from datetime import datetime
-from hashlib import blake2b
 from statistics import NormalDist
-from struct import Struct
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from fitstream.clock import SLOT_S
 from fitstream.merge import METRICS, NOTHING, Values
+from fitstream.simulate.draws import draw
 
 ZONES = (
     "UTC",
@@ -29,8 +28,6 @@ ZONES = (
 TENTHS = 150  # of the 15 minutes of a slot
 _PERSON, _DAY, _BLOCK, _SLOT = range(4)
 _BLOCK_SLOTS = 4
-_pack = Struct("<Bqqq").pack
-_unpack = Struct("<16I").unpack
 _NORMAL = NormalDist()
 _MET = (1.0, 2.6, 4.6, 9.0)  # at rest, light, moderate, vigorous
 _EFFORT = (0.0, 0.20, 0.42, 0.80)  # share of the heart-rate reserve, likewise
@@ -107,44 +104,44 @@ class Wearer:
         asleep = self._asleep(hour, ordinal)
         if _within(hour, day.bare) or (self.traits.bare_at_night and asleep > TENTHS // 2):
             return NOTHING
-        draw = self._draw(_SLOT, slot * 8 + take)
-        moves = self._moves(hour, day, asleep, (*draw[:4], self._drift(slot)))
-        return self._measured(moves, hour, draw[4:], self._drift(slot))
+        chance = self._draw(_SLOT, slot * 8 + take)
+        moves = self._moves(hour, day, asleep, (*chance[:4], self._drift(slot)))
+        return self._measured(moves, hour, chance[4:], self._drift(slot))
 
     def _traits(self) -> Traits:
-        draw = self._draw(_PERSON, 0)
-        fitness = _normal(draw[0])
+        chance = self._draw(_PERSON, 0)
+        fitness = _normal(chance[0])
         return Traits(
-            zone=ZONES[int(draw[1] * len(ZONES))],
-            weight_kg=_clamp(72 + 13 * _normal(draw[2]) - 2 * fitness, 42, 130),
-            resting_bpm=_clamp(63 - 5 * fitness + 4 * _normal(draw[3]), 42, 88),
-            reserve_bpm=_clamp(122 + 6 * fitness + 8 * _normal(draw[4]), 90, 150),
-            vigour=math.exp(0.25 * fitness + 0.3 * _normal(draw[5])),
-            wake_h=_clamp(6.9 + 0.8 * _normal(draw[6]), 4.5, 10),
-            sleep_h=_clamp(7.5 + 0.6 * _normal(draw[7]), 5.5, 9.5),
-            weekend_shift_h=2.2 * draw[8],
-            workout_h=(6.5, 12.2, 17.8, 19.0)[int(draw[9] * 4)] + draw[10],
+            zone=ZONES[int(chance[1] * len(ZONES))],
+            weight_kg=_clamp(72 + 13 * _normal(chance[2]) - 2 * fitness, 42, 130),
+            resting_bpm=_clamp(63 - 5 * fitness + 4 * _normal(chance[3]), 42, 88),
+            reserve_bpm=_clamp(122 + 6 * fitness + 8 * _normal(chance[4]), 90, 150),
+            vigour=math.exp(0.25 * fitness + 0.3 * _normal(chance[5])),
+            wake_h=_clamp(6.9 + 0.8 * _normal(chance[6]), 4.5, 10),
+            sleep_h=_clamp(7.5 + 0.6 * _normal(chance[7]), 5.5, 9.5),
+            weekend_shift_h=2.2 * chance[8],
+            workout_h=(6.5, 12.2, 17.8, 19.0)[int(chance[9] * 4)] + chance[10],
             workout_share=_clamp(0.3 + 0.2 * fitness, 0.02, 0.85),
-            stride_m=_clamp(0.72 + 0.06 * _normal(draw[11]), 0.55, 0.95),
-            bare_at_night=draw[12] < 0.15,
+            stride_m=_clamp(0.72 + 0.06 * _normal(chance[11]), 0.55, 0.95),
+            bare_at_night=chance[12] < 0.15,
         )
 
     def _day(self, ordinal: int) -> _Day:
         """The plan of a local day, with the same ordinals as `date.toordinal`."""
         if ordinal in self._days:
             return self._days[ordinal]
-        traits, draw = self.traits, self._draw(_DAY, ordinal)
+        traits, chance = self.traits, self._draw(_DAY, ordinal)
         is_free = (ordinal - 1) % 7 >= 5
         tomorrow_is_free = ordinal % 7 >= 5
-        wake_h = traits.wake_h + is_free * traits.weekend_shift_h + 0.4 * _normal(draw[0])
+        wake_h = traits.wake_h + is_free * traits.weekend_shift_h + 0.4 * _normal(chance[0])
         next_wake_h = traits.wake_h + tomorrow_is_free * traits.weekend_shift_h
-        bed_h = 24 + next_wake_h - traits.sleep_h - 0.3 + 0.5 * _normal(draw[1])
-        has_workout = draw[2] < traits.workout_share * (1.3 if is_free else 1.0)
-        workout_h = 10.0 + 4 * draw[3] if is_free else traits.workout_h
-        workout = (workout_h, workout_h + 0.5 + 0.9 * draw[4]) if has_workout else (0.0, 0.0)
-        charge_h = _clamp(bed_h - 1.5 * draw[5] - 1.0, 18, 22.5)
-        bare = (charge_h, charge_h + 0.5 + draw[6]) if draw[7] < 0.4 else (0.0, 0.0)
-        vigour = traits.vigour * math.exp(0.25 * _normal(draw[8])) * (0.85 if is_free else 1.0)
+        bed_h = 24 + next_wake_h - traits.sleep_h - 0.3 + 0.5 * _normal(chance[1])
+        has_workout = chance[2] < traits.workout_share * (1.3 if is_free else 1.0)
+        workout_h = 10.0 + 4 * chance[3] if is_free else traits.workout_h
+        workout = (workout_h, workout_h + 0.5 + 0.9 * chance[4]) if has_workout else (0.0, 0.0)
+        charge_h = _clamp(bed_h - 1.5 * chance[5] - 1.0, 18, 22.5)
+        bare = (charge_h, charge_h + 0.5 + chance[6]) if chance[7] < 0.4 else (0.0, 0.0)
+        vigour = traits.vigour * math.exp(0.25 * _normal(chance[8])) * (0.85 if is_free else 1.0)
         self._days[ordinal] = _Day(wake_h, bed_h, vigour, is_free, workout, bare)
         return self._days[ordinal]
 
@@ -154,34 +151,36 @@ class Wearer:
         morning = _overlap(hour, eve.bed_h - 24, day.wake_h)
         return min(TENTHS, int(10 * 60 * (morning + _overlap(hour, day.bed_h, 48.0))))
 
-    def _moves(self, hour: float, day: _Day, asleep: int, draw: tuple[float, ...]) -> Moves:
+    def _moves(self, hour: float, day: _Day, asleep: int, chance: tuple[float, ...]) -> Moves:
         """How the awake part of the slot divides; exponential, so that most slots are quiet."""
         awake = TENTHS - asleep
         if _within(hour, day.workout) and not asleep:
-            active = awake * (0.75 + 0.25 * draw[0])
-            vigorous = int(active * (0.2 + 0.6 * draw[1]))
-            moderate = int((active - vigorous) * (0.5 + 0.4 * draw[2]))
+            active = awake * (0.75 + 0.25 * chance[0])
+            vigorous = int(active * (0.2 + 0.6 * chance[1]))
+            moderate = int((active - vigorous) * (0.5 + 0.4 * chance[2]))
         else:
-            push = day.vigour * _rhythm(hour, day) * math.exp(0.5 * draw[4])
-            active = awake * _clamp(-math.log(draw[0]) * push - 0.03, 0.0, 0.95)
+            push = day.vigour * _rhythm(hour, day) * math.exp(0.5 * chance[4])
+            active = awake * _clamp(-math.log(chance[0]) * push - 0.03, 0.0, 0.95)
             vigorous = 0
-            moderate = int(active * draw[1] ** 2 * 0.7)
+            moderate = int(active * chance[1] ** 2 * 0.7)
         light = int(active) - vigorous - moderate
-        sleep = int(asleep * (1.0 - 0.12 * draw[3] ** 2))
+        sleep = int(asleep * (1.0 - 0.12 * chance[3] ** 2))
         return Moves(TENTHS - int(active) - sleep, light, moderate, vigorous, sleep)
 
-    def _measured(self, moves: Moves, hour: float, draw: tuple[float, ...], drift: float) -> Values:
+    def _measured(
+        self, moves: Moves, hour: float, chance: tuple[float, ...], drift: float
+    ) -> Values:
         traits = self.traits
-        steps = int(moves.weigh(_CADENCE) * (0.85 + 0.3 * draw[0]))
-        stride_m = traits.stride_m * (0.92 + 0.3 * moves.vigorous / TENTHS + 0.08 * draw[1])
-        kcal = traits.weight_kg / 60 * moves.weigh(_MET) * (0.97 + 0.06 * draw[2])
+        steps = int(moves.weigh(_CADENCE) * (0.85 + 0.3 * chance[0]))
+        stride_m = traits.stride_m * (0.92 + 0.3 * moves.vigorous / TENTHS + 0.08 * chance[1])
+        kcal = traits.weight_kg / 60 * moves.weigh(_MET) * (0.97 + 0.06 * chance[2])
         effort = moves.weigh(_EFFORT) / 15
         daily = 2.5 * math.sin((hour - 9) * math.pi / 12) - 4.0 * moves.sleep / TENTHS
         bpm = traits.resting_bpm + 7 + daily + 3 * drift + traits.reserve_bpm * effort
-        bpm += 1.5 * _normal(draw[3])
-        below = 2 + 5 * draw[4] + 20 * effort * draw[5]
-        above = 3 + 9 * draw[6] + 35 * effort * draw[7] + (9 if moves.light > 10 else 0)
-        floors = int(draw[8] ** 3 * steps / 180)
+        bpm += 1.5 * _normal(chance[3])
+        below = 2 + 5 * chance[4] + 20 * effort * chance[5]
+        above = 3 + 9 * chance[6] + 35 * effort * chance[7] + (9 if moves.light > 10 else 0)
+        floors = int(chance[8] ** 3 * steps / 180)
         return _scaled(
             (steps, steps * stride_m, kcal, bpm, bpm - below, bpm + above),
             (moves.light, moves.moderate, moves.vigorous, moves.sedentary, moves.sleep, floors),
@@ -197,9 +196,7 @@ class Wearer:
         return self._blocks[block] * (1 - share) + self._blocks[block + 1] * share
 
     def _draw(self, kind: int, index: int) -> tuple[float, ...]:
-        """Sixteen numbers strictly between 0 and 1."""
-        packed = _pack(kind, self._seed, self._number, index)
-        return tuple((n + 0.5) / 2**32 for n in _unpack(blake2b(packed).digest()))
+        return draw(kind, self._seed, self._number, index)
 
 
 def _rhythm(hour: float, day: _Day) -> float:

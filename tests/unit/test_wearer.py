@@ -75,7 +75,7 @@ def test_another_take_differs_a_little() -> None:
 
 
 def test_a_population_walks_sleeps_and_burns_like_people() -> None:
-    people = range(24)
+    people = range(12)
     rows = _worn(people, 7)
     person_days = len(rows) / DAY_SLOTS
     assert 5000 < sum(_metric(rows, "steps")) / person_days < 12_000
@@ -86,7 +86,7 @@ def test_a_population_walks_sleeps_and_burns_like_people() -> None:
 
 
 def test_what_moves_together_in_people_moves_together_here() -> None:
-    rows = _worn(range(8), 7)
+    rows = _worn(range(4), 7)
     steps = _metric(rows, "steps")
     assert correlation(steps, _metric(rows, "heart_rate_bpm")) > 0.5
     assert correlation(steps, _metric(rows, "calories_kcal")) > 0.5
@@ -97,7 +97,7 @@ def test_what_moves_together_in_people_moves_together_here() -> None:
 def test_nights_are_quiet_and_weekends_begin_later() -> None:
     first_moves: dict[bool, list[int]] = {True: [], False: []}
     nights: list[int] = []
-    for number in range(24):
+    for number in range(12):
         wearer = Wearer(3, number)
         for day in range(7):
             midnight = MONDAY + day * DAY_SLOTS - wearer.offset_min(MONDAY) // 15
