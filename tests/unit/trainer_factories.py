@@ -3,9 +3,11 @@
 from datetime import date
 
 import numpy as np
+import torch
 
 from fitstream.trainer.data import Series
 
+torch.set_num_threads(1)  # as a worker does: threads would only wait for each other here
 MONDAY = date(2026, 1, 5)
 
 
