@@ -197,6 +197,26 @@ def import_(file: Path, shift_weeks: str, speed: str, **more: Any) -> None:
 
 
 @main.command()
+@click.option("--devices", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--days", type=click.IntRange(0, 399), default=0, help="History that is sent first.")
+@click.option("--live", is_flag=True, help="Go on in real time; so it does without --days.")
+@click.option("--seed", type=click.IntRange(0, 2**62), default=1, show_default=True)
+@click.option("--faults", type=click.Choice(["none", "some", "many"]), default="none")
+@click.option("--for-s", type=click.FloatRange(0), help="Stop after so many seconds.")
+@click.option("--speed", type=click.FloatRange(1), default=1, help="Live through --days faster.")
+@click.option("--verify", is_flag=True, help="Then compare the ledger with what was acknowledged.")
+@target
+def simulate(verify: bool, **more: Any) -> None:
+    """Post as a fleet of virtual wearers would."""
+    from fitstream.simulate.fleet import Order
+    from fitstream.simulate.run_simulate import run_simulate
+    from fitstream.stack.target import find_target
+
+    api = _or_complain(lambda: find_target(*(more.pop(name) for name in ("data", "url", "key"))))
+    sys.exit(run_simulate(Order(**more | {"live": more["live"] or not more["days"]}), api, verify))
+
+
+@main.command()
 @click.option("--data", type=click.Path(path_type=Path), default=Path("demo-data"))
 @click.option("--file", type=click.Path(path_type=Path), default=Path(DEMO_FILE))
 @click.option("--exit", "leave", is_flag=True, help="Stop after the table; 0 only if all agrees.")

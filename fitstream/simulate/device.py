@@ -12,6 +12,7 @@ import msgspec
 
 from fitstream.clock import DAY_SLOTS, slot_start
 from fitstream.merge import Row, merged
+from fitstream.simulate.enrol import Enrolled
 from fitstream.simulate.faults import Plan, Sending, Variant
 
 POST_SLOTS = 4 * DAY_SLOTS  # a backlog is posted in pieces of at most so many slots
@@ -27,12 +28,10 @@ class Device:
     __slots__ = (
         "_acked",
         "cursor",
-        "customer_id",
-        "device_id",
         "doubt",
+        "enrolled",
         "failures",
         "first",
-        "key",
         "number",
     )
 
@@ -42,7 +41,7 @@ class Device:
         self.cursor = first
         self.doubt = 0
         self.failures = 0
-        self.customer_id = self.device_id = self.key = ""
+        self.enrolled: Enrolled | None = None
         self._acked = bytearray()
 
     def remember(self, slot: int, variant: Variant) -> None:
@@ -93,12 +92,12 @@ class Settled(NamedTuple):
     surprises: list[str]
 
 
-def make_post(device: Device, plan: Plan, until: int, sent_at: datetime) -> Post:
+def make_post(device: Device, device_id: str, plan: Plan, until: int, sent_at: datetime) -> Post:
     """Everything due up to slot `until`, or the first piece of it."""
     end = max(device.cursor, min(until, device.cursor + POST_SLOTS))
     sendings = plan.due(device.cursor, end, device.first)
     envelope: dict[str, Any] = {
-        "device_id": device.device_id,
+        "device_id": device_id,
         "sent_at": sent_at,
         "complete_through": slot_start(end),
         "app_version": "fitstream-simulate",

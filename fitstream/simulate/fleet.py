@@ -18,6 +18,7 @@ from fitstream.client.data import Receipt
 from fitstream.clock import DAY_SLOTS, SLOT_S
 from fitstream.errors import Conflict, NotFound, Rejected, TooMany, Unavailable
 from fitstream.simulate.device import Device, Post, Verdict, make_post, settle
+from fitstream.simulate.enrol import Enrolled
 from fitstream.simulate.faults import Plan
 from fitstream.simulate.schedule import Clock, Pace, RealClock, Schedule
 
@@ -30,18 +31,10 @@ _KEY_ATTEMPTS = 8  # a new key may not have reached every gateway process yet
 _SURPRISES_KEPT = 20
 
 
-class Badge(NamedTuple):
-    """Who a device is to the gateway, and the key that it posts with."""
-
-    customer_id: str
-    device_id: str
-    key: str
-
-
 class Gateway(Protocol):
     """What the fleet posts to. Both calls raise the kinds of `errors`, after one attempt."""
 
-    async def enrol(self, number: int, zone: str) -> Badge:
+    async def enrol(self, number: int, zone: str) -> Enrolled:
         """The customer and device of that number, made now or found."""
         ...
 
@@ -170,18 +163,19 @@ class Fleet:
 
     async def _post(self, device: Device) -> float | None:
         plan = self.plan(device)
-        if not device.key:
-            badge = await self._gateway.enrol(device.number, plan.wearer.traits.zone)
-            device.customer_id, device.device_id, device.key = badge
+        who = device.enrolled
+        if who is None:
+            who = await self._gateway.enrol(device.number, plan.wearer.traits.zone)
+            device.enrolled = who
             self.totals.enrolled += 1
         wearers_now = self._pace.wearers_now(self._clock.now())
         until = self._until(device, wearers_now, plan.skew_s)
         sent_at = datetime.fromtimestamp(wearers_now + plan.skew_s, UTC)
-        post = make_post(device, plan, until, sent_at)
+        post = make_post(device, who.device_id, plan, until, sent_at)
         self.totals.posts += 1
         self.totals.sent.update(sending.kind for sending in post.sendings)
         before = device.cursor
-        receipt, rejected = await self._carry(device, post)
+        receipt, rejected = await self._carry(device, who.key, post)
         self._settle(device, post, rejected)
         return self._next_in_s(device, receipt, until, before)
 
@@ -197,10 +191,12 @@ class Fleet:
         until = int((wearers_now + skew_s) // SLOT_S)
         return until if self._order.live else min(until, self._present)
 
-    async def _carry(self, device: Device, post: Post) -> tuple[Receipt | None, dict[int, Verdict]]:
+    async def _carry(
+        self, device: Device, key: str, post: Post
+    ) -> tuple[Receipt | None, dict[int, Verdict]]:
         """The receipt, None when every row was refused, and the verdicts on refused rows."""
         try:
-            receipt = await self._gateway.post(device.key, post.body)
+            receipt = await self._gateway.post(key, post.body)
         except Unavailable:
             device.doubt = max(device.doubt, post.end)
             raise

@@ -15,8 +15,9 @@ from fitstream.errors import Rejected, TooMany, Unavailable
 from fitstream.merge import METRICS, Row, make_row, merged
 from fitstream.samples import Checked, Decoded
 from fitstream.simulate.device import Device, make_post
+from fitstream.simulate.enrol import Enrolled
 from fitstream.simulate.faults import BAD_ROWS, DELAY_MAX, LEVELS, Plan, Variant
-from fitstream.simulate.fleet import Badge, Fleet, Order
+from fitstream.simulate.fleet import Fleet, Order
 
 START = datetime(2026, 11, 16, 10, 7, tzinfo=UTC).timestamp()
 PRESENT = int(START // SLOT_S)
@@ -50,8 +51,8 @@ class FakeGateway:
         self.arrives_all_the_same = False
         self.in_flight = self.most_in_flight = 0
 
-    async def enrol(self, number: int, zone: str) -> Badge:
-        return Badge(f"customer-{number}", f"device-{number}", f"key-{number}")
+    async def enrol(self, number: int, zone: str) -> Enrolled:
+        return Enrolled(f"customer-{number}", f"device-{number}", f"key-{number}", True)
 
     async def post(self, key: str, body: bytes) -> Receipt:
         self.in_flight += 1
@@ -126,7 +127,7 @@ async def run(
 
 def remembered(fleet: Fleet) -> dict[str, dict[int, Row]]:
     """What the fleet says was acknowledged."""
-    return {d.device_id: d.versions(fleet.plan(d)) for d in fleet.devices}
+    return {d.enrolled.device_id: d.versions(fleet.plan(d)) for d in fleet.devices if d.enrolled}
 
 
 async def test_history_goes_up_once_and_whole() -> None:
@@ -311,8 +312,8 @@ def test_a_device_remembers_a_byte_a_slot() -> None:
 def test_a_post_says_until_when_it_is_complete() -> None:
     device = Device(0, PRESENT - 1000)
     now = datetime.fromtimestamp(START, UTC)
-    post = make_post(device, Plan(1, 0, "none"), PRESENT, now)
-    decoded = posts.decode_json(post.body.replace(b'"device_id":""', b'"device_id":"d"'), 2000)
+    post = make_post(device, "d", Plan(1, 0, "none"), PRESENT, now)
+    decoded = posts.decode_json(post.body, 2000)
     through = decoded.envelope.complete_through
     assert through is not None
     assert slot_of(through) == post.end == PRESENT - 1000 + len(decoded.rows)
