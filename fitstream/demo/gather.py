@@ -1,11 +1,13 @@
 """Everything that the demo's table shows and judges, counted where it lies: API, ledger, S3."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from fitstream.client import Client
 from fitstream.client.operations import Pipeline, Run
 from fitstream.demo.waiting import TARGETS
 from fitstream.errors import NotFound
+from fitstream.merge import NAMES
 from fitstream.settings import load
 from fitstream.simulate.acknowledged import Acknowledged
 from fitstream.simulate.compare import Comparison
@@ -26,6 +28,7 @@ class Counts(NamedTuple):
     version_files: int
     missing_files: int
     forecasts: dict[str, int]
+    without_forecast: list[str]
     run: Run
     comparison: Comparison
 
@@ -46,8 +49,8 @@ class Counts(NamedTuple):
             "the model has seen every rolled week": self.run.weeks == p.weeks.rolled,
             "every customer of the demo trained it": self.run.customers == self.customers,
             "a model is in use": p.models.champion is not None,
-            "every customer has a forecast of every target": all(
-                count == self.customers for count in self.forecasts.values()
+            "every customer has a forecast of every target that was measured": (
+                not self.without_forecast and p.forecast_customers >= self.customers
             ),
         }
         return [name for name, holds in checks.items() if not holds]
@@ -63,6 +66,7 @@ async def gather_counts(
     totals, kept, comparison = seen
     keys = await _keys(run)
     files = await _version_files(admin, wearers)
+    has_forecast = {target: await _forecasts(admin, wearers, target) for target in TARGETS}
     return Counts(
         totals=totals,
         customers=len(wearers),
@@ -71,7 +75,13 @@ async def gather_counts(
         objects=_by_folder(keys),
         version_files=len(files),
         missing_files=len(files - keys),
-        forecasts={target: await _forecasts(admin, wearers, target) for target in TARGETS},
+        forecasts={target: len(found) for target, found in has_forecast.items()},
+        without_forecast=[
+            f"{who.customer_id}: {target}"
+            for target, found in has_forecast.items()
+            for who in wearers
+            if who.customer_id not in found and _was_measured(kept, who, target)
+        ],
         run=(await admin.runs(limit=1)).items[0],
         comparison=comparison,
     )
@@ -92,14 +102,20 @@ async def _version_files(admin: Client, wearers: list[Enrolled]) -> set[str]:
     return files
 
 
-async def _forecasts(admin: Client, wearers: list[Enrolled], target: str) -> int:
-    found = 0
+async def _forecasts(admin: Client, wearers: list[Enrolled], target: str) -> set[str]:
+    """Customers who have a forecast of the target."""
+    found = set()
     for who in wearers:
-        try:
-            found += bool((await admin.forecast(who.customer_id, target)).items)
-        except NotFound:
-            continue
+        with suppress(NotFound):
+            if (await admin.forecast(who.customer_id, target)).items:
+                found.add(who.customer_id)
     return found
+
+
+def _was_measured(kept: Acknowledged, who: Enrolled, target: str) -> bool:
+    index = NAMES.index(target)
+    rows = kept.of(who.customer_id, who.device_id).values()
+    return any(row.values[index] is not None for row in rows)
 
 
 def _by_folder(keys: set[str]) -> dict[str, int]:
