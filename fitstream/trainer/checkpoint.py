@@ -3,6 +3,7 @@
 Must never unpickle anything, and must not resume from another recipe or other data.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 State = dict[str, Tensor]
+WORST = sys.float_info.max  # a score that was never finite; JSON has no infinity
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -19,7 +21,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
     epoch: int = 0
     best_epoch: int = 0
-    best_score: float = float("inf")
+    best_score: float = WORST
     done: bool = False
     curve: list[float] = []
 

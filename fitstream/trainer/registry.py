@@ -24,6 +24,11 @@ from fitstream.trainer.windows import Reach
 FORMAT = 1
 _POOL, _NETWORK = "pool/", "network/"
 
+# RuntimeError: weights that do not fit the network of the card
+_UNREADABLE = (
+    AttributeError, KeyError, TypeError, RuntimeError, SafetensorError, msgspec.ValidationError,
+)  # fmt: skip
+
 Arrays = dict[str, npt.NDArray[np.float32]]
 
 
@@ -74,13 +79,16 @@ def load(tensors: bytes, card: Mapping[str, Any]) -> ServingModel:
             target: msgspec.convert(kernel, Kernel) for target, kernel in card["kernels"].items()
         }
         pool = {target: arrays[_POOL + target] for target in kernels}
-    except (KeyError, TypeError, SafetensorError, msgspec.ValidationError) as error:
+        return _model(card["kind"], Climatology(reach, kernels, pool), arrays)
+    except _UNREADABLE as error:
         raise Rejected("model_unreadable", f"the model cannot be read: {error}") from error
-    base = Climatology(reach, kernels, pool)
-    if card["kind"] == Climatology.kind:
+
+
+def _model(kind: str, base: Climatology, arrays: Arrays) -> ServingModel:
+    if kind == Climatology.kind:
         return base
-    if card["kind"] != "transformer":
-        raise Rejected("model_kind", f"models of kind {card['kind']} are not known here")
+    if kind != "transformer":
+        raise Rejected("model_kind", f"models of kind {kind} are not known here")
     return _transformer(base, arrays)
 
 

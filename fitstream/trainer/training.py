@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fitstream.trainer.checkpoint import Progress, State
+from fitstream.trainer.checkpoint import WORST, Progress, State
 from fitstream.trainer.data import Floats
 from fitstream.trainer.metrics import LEVELS, wql
 from fitstream.trainer.models.kernel import Kernel
@@ -85,7 +85,8 @@ def run_fit(fit: Fit, on_epoch: Callable[[float], None], out_of_time: Callable[[
             return True
         progress.epoch += 1
         score = _score(fit, fit.average)
-        progress.curve = [*progress.curve, round(score, 6)]
+        if score < WORST:
+            progress.curve = [*progress.curve, round(score, 6)]
         if score < progress.best_score:
             progress.best_score, progress.best_epoch = score, progress.epoch
             fit.best = {name: value.clone() for name, value in fit.average.items()}
@@ -188,7 +189,7 @@ def _score(fit: Fit, weights: State) -> float:
     forecast = predict_network(network, fit.task.kernel, windows)
     truth = np.where(windows.count > 0, windows.truth, np.float32(np.nan))
     score = wql(truth, np.nan_to_num(forecast))
-    return score if math.isfinite(score) else float("inf")
+    return score if math.isfinite(score) else WORST
 
 
 def _copy(network: SlotAttention) -> State:
