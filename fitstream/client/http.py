@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from fitstream.errors import Conflict, FitstreamError, NotFound, Rejected, TooMany, Unavailable
 
@@ -120,7 +121,12 @@ async def open_api(
     timeout_s: float = 15.0,
     sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[Api]:
-    """The API at `base_url`; every attempt ends within `timeout_s`."""
+    """The API at `base_url`; every attempt ends within `timeout_s`.
+
+    Raises Rejected(bad_address) for what is no address of a web server.
+    """
+    if not base_url.startswith(("http://", "https://")) or not _host(base_url):
+        raise Rejected("bad_address", f"{base_url!r} is no address like https://host:port")
     async with aiohttp.ClientSession(
         base_url,
         timeout=aiohttp.ClientTimeout(total=timeout_s, connect=5),
@@ -128,6 +134,13 @@ async def open_api(
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         yield Api(session, token, sleep=sleep)
+
+
+def _host(base_url: str) -> str | None:
+    try:
+        return URL(base_url).host
+    except ValueError:
+        return None
 
 
 def _kind(call: Call, answer: Answer) -> FitstreamError:

@@ -1,6 +1,7 @@
 """`fitstream import` as a command: progress while it runs, totals at the end, an exit code."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 import msgspec
 
 from fitstream.client import Client, open_client
+from fitstream.errors import Rejected
 from fitstream.simulate.acknowledged import Acknowledged
 from fitstream.simulate.delivery import Totals
 from fitstream.simulate.importing import Importer, ImportPlan
@@ -20,7 +22,7 @@ from fitstream.simulate.wearers_file import read_wearers
 def run_import(
     plan: ImportPlan, api: tuple[str, str], report: Path | None, is_verified: bool = False
 ) -> int:
-    """Imports a file through `api` (address, key); 0 only if every row got its verdict."""
+    """Imports a file through `api` (address, key); 0 only if all rows were delivered."""
 
     async def main(stop: asyncio.Event) -> int:
         async with open_client(*api) as admin:
@@ -33,6 +35,8 @@ async def _import(
     admin: Client, plan: ImportPlan, ending: tuple[Path | None, bool], stop: asyncio.Event
 ) -> int:
     report, is_verified = ending
+    if plan.speed is not None and not 0 < plan.speed < math.inf:
+        raise Rejected("bad_speed", "--speed is `max`, or how many times real time: above 0")
     file = await asyncio.to_thread(read_wearers, plan.path)
     kept = Acknowledged() if is_verified else None
     with Progress("rows", file.rows if plan.days is None else None) as progress:
@@ -49,7 +53,12 @@ async def _import(
     agrees = kept is None or await verify(
         admin, importer.enrolled.values(), lambda who: kept.of(who.customer_id, who.device_id)
     )
-    return 0 if agrees and importer.totals.undelivered == 0 else EXIT_FAILED
+    return 0 if agrees and _is_delivered(importer.totals) else EXIT_FAILED
+
+
+def _is_delivered(totals: Totals) -> bool:
+    """Whether every row got its verdict, and not all of them were refused."""
+    return totals.undelivered == 0 < totals.accepted
 
 
 def telling(progress: Progress) -> Callable[[Totals], None]:

@@ -41,12 +41,11 @@ async def until_stopped(stop: asyncio.Event, tasks: "list[asyncio.Task[None]]") 
     both: list[asyncio.Future[Any]] = [working, stopping]
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-            return True
-        return False
+        if not working.done():
+            return False
+        working.result()
+        return True
     finally:
-        stopping.cancel()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for each in (*tasks, *both):
+            each.cancel()
+        await asyncio.gather(*tasks, *both, return_exceptions=True)

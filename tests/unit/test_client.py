@@ -184,3 +184,10 @@ async def test_a_cancelled_call_ends_at_once() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.parametrize("address", ["localhost:8080", "", "ftp://host", "http://", "http://[x"])
+async def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(Rejected, match="address"):
+        async with open_api(address):
+            pass
