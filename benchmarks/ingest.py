@@ -1,0 +1,150 @@
+"""Ingest: the gateway's CPU-seconds per 1,000 samples beside the bare handlers of the same run."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from benchmarks import posts
+from benchmarks.cpu import Meter
+from benchmarks.load import Outcome, Plan, Started
+from benchmarks.people import Wearer, seed
+from benchmarks.report import Bar, Report
+from benchmarks.stack import Stack, clean_environ, free_port, gateway, program, stack
+from fitstream.repo.database import open_repo
+
+ROUNDS = 3
+_CONNECTIONS = 32
+_WARM = 200  # requests of the first round, before anything is measured
+
+
+class Case(NamedTuple):
+    """Requests of one kind: their bodies, the samples in each, and how fast they come."""
+
+    bodies: list[tuple[str, bytes]]
+    samples: int
+    rate_per_s: float
+
+
+class Figure(NamedTuple):
+    """CPU-seconds per 1,000 samples, and what the generator saw."""
+
+    cpu_s: float
+    outcome: Outcome
+
+
+def run(batches: int = 600, singles: int = 3000, batch_rate: int = 250, rate: int = 1000) -> Report:
+    """Three rounds of each server and case in turn; the least of each counts."""
+    with (
+        stack() as running,
+        gateway(running) as ours,
+        _bare(running) as bare,
+        _empty() as empty,
+    ):
+        wearers = asyncio.run(seed_people(running, 200))
+        days, spoiled = _days(wearers, batches, batch_rate)
+        single = _single(wearers, singles, rate)
+        figures = _measure(
+            {
+                "gateway, 96": (ours, days),
+                "bare handler, 96": (bare, days),
+                "gateway, 96 with 5 bad": (ours, spoiled),
+                "gateway, 1": (ours, single),
+                "bare handler, 1": (bare, single),
+                "empty handler, 1": (empty, single),
+            }
+        )
+    return _report(figures, {"batches": batches, "singles": singles})
+
+
+async def seed_people(running: Stack, count: int, first: int = 0) -> list[Wearer]:
+    """So many customers with devices and keys, numbered from `first`."""
+    async with open_repo(running.settings) as repo:
+        return await seed(repo, count, first=first)
+
+
+def _days(wearers: list[Wearer], count: int, rate: float) -> tuple[Case, Case]:
+    good, spoiled = [], []
+    for number in range(count):
+        wearer = wearers[number % len(wearers)]
+        rows = posts.day_rows(number, posts.midnight(1 + number // len(wearers)))
+        good.append((wearer.key, posts.body(wearer, rows)))
+        spoiled.append((wearer.key, posts.body(wearer, posts.spoil(rows))))
+    return Case(good, 96, rate), Case(spoiled, 96, rate)
+
+
+def _single(wearers: list[Wearer], count: int, rate: float) -> Case:
+    bodies = []
+    for number in range(count):
+        wearer = wearers[number % len(wearers)]
+        rows = posts.day_rows(number, posts.midnight(1) + number // len(wearers), 1)
+        bodies.append((wearer.key, posts.body(wearer, rows)))
+    return Case(bodies, 1, rate)
+
+
+def _measure(pairs: dict[str, tuple[tuple[int, int], Case]]) -> dict[str, Figure]:
+    best: dict[str, Figure] = {}
+    for turn in range(ROUNDS):
+        for name, ((pid, port), case) in pairs.items():
+            found = measure(pid, port, case, warm=_WARM if turn == 0 else 0)
+            if name not in best or found.cpu_s < best[name].cpu_s:
+                best[name] = found
+    return best
+
+
+def measure(pid: int, port: int, case: Case, warm: int = 0) -> Figure:
+    """CPU-seconds per 1,000 samples of process `pid` while it answers `case`."""
+    requests = [posts.request(port, key, body) for key, body in case.bodies]
+    if warm:
+        Started(Plan(port, case.rate_per_s, _CONNECTIONS, requests[:warm])).go().check()
+    load = Started(Plan(port, case.rate_per_s, _CONNECTIONS, requests))
+    meter = Meter({"server": pid})
+    outcome = load.go().check()
+    return Figure(meter.used()["server"] * 1000 / (len(requests) * case.samples), outcome)
+
+
+@contextmanager
+def _bare(running: Stack) -> Iterator[tuple[int, int]]:
+    arguments = (running.run.kafka, running.settings.topic)
+    with _reference("benchmarks.reference_batches", *arguments) as found:
+        yield found
+
+
+@contextmanager
+def _empty() -> Iterator[tuple[int, int]]:
+    with _reference("benchmarks.reference_empty") as found:
+        yield found
+
+
+@contextmanager
+def _reference(module: str, *arguments: str) -> Iterator[tuple[int, int]]:
+    port = free_port()
+    words = (str(port), *arguments)
+    with program(module, *words, environ=clean_environ(), port=port, has_health=False) as pid:
+        yield pid, port
+
+
+def _report(figures: dict[str, Figure], sizes: dict[str, int]) -> Report:
+    rows = [
+        {
+            "server": name,
+            "cpu_s_per_1000": round(figure.cpu_s, 5),
+            "p50_ms": figure.outcome.p50_ms,
+            "p99_ms": figure.outcome.p99_ms,
+            "generator_kept_up": figure.outcome.kept_up,
+        }
+        for name, figure in figures.items()
+    ]
+    cost = {name: figure.cpu_s for name, figure in figures.items()}
+    days, spoiled, single = cost["gateway, 96"], cost["gateway, 96 with 5 bad"], cost["gateway, 1"]
+    day_share = cost["bare handler, 96"] / days
+    single_share = cost["empty handler, 1"] / single
+    bars = [
+        Bar("ingest, 96 per post", f"{days:.4f} CPU-s/1,000", "≤ 0.0085", days <= 0.0085),
+        Bar("… of the bare handler", f"{day_share:.0%}", "≥ 75 %", day_share >= 0.75),
+        Bar("… with 5 bad rows", f"{spoiled:.4f} CPU-s/1,000", "reported"),
+        Bar("ingest, 1 per post", f"{single:.3f} CPU-s/1,000", "≤ 0.28", single <= 0.28),
+        Bar("… of the bare handler", f"{cost['bare handler, 1'] / single:.0%}", "reported"),
+        Bar("… of the empty handler", f"{single_share:.0%}", "≥ 50 %", single_share >= 0.5),
+    ]
+    return Report(rows, bars, sizes)
