@@ -6,6 +6,7 @@ Pure; `merge.combine_devices` decides where devices overlap.
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -67,8 +68,12 @@ class Slot(NamedTuple):
 def combine(rows: Iterable[LedgerRow]) -> list[Slot]:
     """One entry per slot that has a live row; `rows` sorted by slot, best device first."""
     slots = []
-    for slot, group in groupby(rows, key=lambda row: row.slot):
+    for slot, group in groupby(rows, key=attrgetter("slot")):
         live = [(found, row) for found in group if not (row := found.row).deleted]
+        if len(live) == 1:  # nearly always
+            ((only, row),) = live
+            slots.append(Slot(slot, row.values, only.device_id, row.tz_offset_min, row.rev))
+            continue
         if not live:
             continue
         best, best_row = next(

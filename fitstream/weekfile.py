@@ -6,20 +6,25 @@ on one version of pyarrow only, which is why the hash is of the rows.
 
 import io
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from fitstream.clock import local_time, slot_start
+from fitstream.clock import SLOT_S, local_time, slot_start
 from fitstream.combined import LedgerRow, Slot, combine
 from fitstream.merge import METRICS, NAMES
 
 SCHEMA_VERSION = 1
+STATES = ("measured", "not_worn", "not_sent")
 _RUNS_SHOWN = 200
+_place = attrgetter("slot", "device_id")
 _ORIGINAL_COLUMNS = (
     "slot", "device_id", "priority", "tz_offset_min", "rev", "tie", "received_s", "src",
 )  # fmt: skip
@@ -53,10 +58,10 @@ def content_sha(content: WeekContent) -> str:
         )
     )
     encode = msgspec.msgpack.Encoder().encode
-    for row in sorted(content.rows, key=lambda row: (row.slot, row.device_id)):
+    for row in sorted(content.rows, key=_place):
         version = row.row
         about = (row.slot, row.device_id, version.tz_offset_min, version.rev, version.deleted)
-        digest.update(encode((*about, *version.values)))
+        digest.update(encode(about + version.values))
     return digest.hexdigest()
 
 
@@ -75,21 +80,31 @@ def encode_week(content: WeekContent) -> bytes:
 
     `state` is measured, not_worn or not_sent.
     """
-    by_slot = {slot.slot: slot for slot in content.slots}
-    numbers = range(content.start_slot, content.end_slot)
-    found = [by_slot.get(number) for number in numbers]
+    count = content.end_slot - content.start_slot
+    numbers = np.arange(content.start_slot, content.end_slot, dtype=np.int32)
+    at = np.array([slot.slot - content.start_slot for slot in content.slots], dtype=np.int64)
+    sent, rev = np.zeros(count, np.bool_), np.zeros(count, np.int32)
+    values = np.full((count, len(METRICS)), np.nan)
+    device = np.full(count, None, object)
+    if len(at):
+        sent[at] = True
+        rev[at] = [slot.rev for slot in content.slots]
+        device[at] = [slot.device_id for slot in content.slots]
+        values[at] = np.array([slot.values for slot in content.slots], np.float64)  # None: NaN
+    state = np.where(sent, np.where(np.isnan(values).all(axis=1), 1, 0), 2)
     columns: dict[str, Any] = {
-        "customer_id": _text([content.customer_id] * len(numbers)),
-        "slot": pa.array(np.arange(content.start_slot, content.end_slot, dtype=np.int32)),
-        "start": pa.array([slot_start(n) for n in numbers], pa.timestamp("s", tz="UTC")),
-        "local": pa.array([local_time(n, content.zone) for n in numbers], pa.timestamp("s")),
-        "state": _text([_state(slot) for slot in found]),
-        "device_id": _text([slot.device_id if slot else None for slot in found]),
-        "rev": pa.array([slot.rev if slot else None for slot in found], pa.int32()),
+        "customer_id": _text(np.zeros(count, np.int32), [content.customer_id]),
+        "slot": pa.array(numbers),
+        "start": pa.array(numbers * np.int64(SLOT_S), pa.timestamp("s", tz="UTC")),
+        "local": pa.array(_local_s(content.start_slot, content.end_slot, content.zone)).cast(
+            pa.timestamp("s")
+        ),
+        "state": _text(state.astype(np.int32), STATES),
+        "device_id": pa.array(device, pa.string()).dictionary_encode(),
+        "rev": pa.array(rev, mask=~sent),
     }
     for index, metric in enumerate(METRICS):
-        scaled = [slot.values[index] if slot else None for slot in found]
-        columns[metric.name] = _metric(scaled, metric.scale)
+        columns[metric.name] = _metric(values[:, index], metric.scale)
     return _parquet(pa.table(columns))
 
 
@@ -149,21 +164,22 @@ def _rescaled(column: list[float | None], scale: int) -> list[int | None]:
     return [None if value is None else round(value * scale) for value in column]
 
 
-def _state(slot: Slot | None) -> str:
-    if slot is None:
-        return "not_sent"
-    return "measured" if slot.is_measured else "not_worn"
+@lru_cache(maxsize=64)
+def _local_s(start_slot: int, end_slot: int, zone: str) -> NDArray[np.int64]:
+    """Wall-clock seconds of every slot: the customers of a zone share their weeks."""
+    times = [local_time(slot, zone) for slot in range(start_slot, end_slot)]
+    return np.array(times, "datetime64[s]").astype(np.int64)
 
 
-def _text(values: list[str | None] | list[str]) -> Any:
-    return pa.array(values, pa.string()).dictionary_encode()
+def _text(codes: NDArray[np.int32], words: Sequence[str]) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(np.array(words, object)))
 
 
-def _metric(scaled: list[int | None], scale: int) -> Any:
+def _metric(scaled: NDArray[np.float64], scale: int) -> Any:
+    absent = np.isnan(scaled)
     if scale == 1:
-        return pa.array(scaled, pa.int32())
-    values = np.array([np.nan if value is None else value / scale for value in scaled])
-    return pa.array(values.astype(np.float32), mask=np.isnan(values))
+        return pa.array(np.where(absent, 0, scaled).astype(np.int32), mask=absent)
+    return pa.array((scaled / scale).astype(np.float32), mask=absent)
 
 
 def _parquet(table: Any) -> bytes:
