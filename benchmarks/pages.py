@@ -21,14 +21,14 @@ _FULL_DAYS = 56
 
 _SAMPLES = """INSERT INTO sample (tie, src, customer_no, slot, device_no, rev, received_s,
         distance_m, calories_kcal, tz_offset_min, steps, heart_rate_bpm, sedentary_min, sleep_min)
-    SELECT 7::bigint << 59, 0, d.customer_no, $1 + s, d.device_no, 0, 0,
+    SELECT 7::bigint << 59, 0, d.customer_no, $1::int + s, d.device_no, 0, 0,
         s * 7, 2000 + s, 60, s % 300, 600 + s % 300, 100, 0
-    FROM device d CROSS JOIN generate_series(0, $2 - 1) s WHERE d.customer_no BETWEEN $3 AND $4
+    FROM device d CROSS JOIN generate_series(0, $2::int - 1) s WHERE d.customer_no BETWEEN $3 AND $4
     ORDER BY 4"""
 _WEEKS = """INSERT INTO week_state (customer_no, week, start_slot, end_slot, closed_at)
-    SELECT customer_no, w, $2 - 672, $2, now() FROM customer, unnest($1::text[]) w"""
+    SELECT customer_no, w, $2::int - 672, $2::int, now() FROM customer, unnest($1::text[]) w"""
 _STATS = """INSERT INTO customer_stat
-    SELECT customer_no, now() - customer_no * interval '1 second', $1, $1 + $2, $2 FROM customer"""
+    SELECT customer_no, now() - customer_no * interval '1 second', $1::int, $1::int + $2::int, $2::bigint FROM customer"""
 
 
 def run(customers: int = 10_000, samples: int = 1_000_000) -> Report:

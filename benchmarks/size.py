@@ -96,10 +96,10 @@ def _real(wearers: list[Wearer]) -> Iterator[list[SampleTuple]]:
     days: dict[tuple[object, int], list[posts.Row]] = {}
     for row in table:
         slot = posts.slot_of_local(row["slot_local"]) + shift
-        made = {"slot": posts.slot_text(slot), "tz_offset_min": -240, "steps": int(row["steps"])}
-        for field in ("distance_m", "calories_kcal", "heart_rate_bpm"):
+        made: posts.Row = {"slot": posts.slot_text(slot), "tz_offset_min": -240}
+        for field in ("steps", "distance_m", "calories_kcal", "heart_rate_bpm"):
             if row[field] is not None:
-                made[field] = row[field]
+                made[field] = int(row[field]) if field == "steps" else row[field]
         days.setdefault((slot // 96, numbers[row["wearer"]]), []).append(made)
     for (_, number), rows in sorted(days.items()):
         yield posts.tuples(posts.batch(wearers[number], rows), wearers[number])

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from benchmarks import cpu
 from benchmarks.report import Bar, Report
 from benchmarks.stack import folder, stack
 
@@ -11,13 +12,17 @@ def run() -> Report:
     """The jars are there already: fetching them happens once per machine."""
     with folder() as data:
         first, second = _start(data), _start(data)
-    rows = [{"start": "first", "seconds": first}, {"start": "second", "seconds": second}]
-    worst = max(first, second)
-    bars = [Bar("start, first and second", f"{first:.1f} s, {second:.1f} s", "≤ 30 s", worst <= 30)]
-    return Report(rows, bars)
+    rows = [
+        {"start": name, "seconds": round(took, 1), "cpu_s": round(used, 1)}
+        for name, (took, used) in (("first", first), ("second", second))
+    ]
+    worst = max(first[0], second[0])
+    measured = f"{first[0]:.0f} s, {second[0]:.0f} s ({first[1]:.0f} and {second[1]:.0f} CPU-s)"
+    return Report(rows, [Bar("start, first and second", measured, "≤ 30 s", worst <= 30)])
 
 
-def _start(data: Path) -> float:
+def _start(data: Path) -> tuple[float, float]:
+    """Seconds until ready, and CPU-seconds of everything that was started."""
     started = time.monotonic()
-    with stack(whole=True, data=data):
-        return round(time.monotonic() - started, 1)
+    with stack(whole=True, data=data) as running:
+        return time.monotonic() - started, cpu.seconds(running.run.supervisor)
