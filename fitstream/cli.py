@@ -51,7 +51,7 @@ def gateway(port: int | None, processes: int, data: Path | None) -> None:
     from fitstream.gateway.run import run_gateway, run_many
 
     if processes > 1:
-        sys.exit(run_many(port, processes))
+        sys.exit(run_many(port, processes, _environ(data)))
     _run("gateway", lambda settings, stop: run_gateway(settings, port, stop), data)
 
 
@@ -113,11 +113,28 @@ def setup(admin_stdin: bool, data: Path | None) -> None:
     first = msgspec.json.decode(text, type=NewAdmin) if text else new_admin(FIRST_ADMIN, None)
 
     async def run(settings: "Settings", _: asyncio.Event) -> None:
-        made = await set_up(settings, first)
-        shown = first if made and not admin_stdin else made
+        done = await set_up(settings, first)
+        shown = done.known if admin_stdin else (first if done.made else None)
         click.echo(msgspec.json.encode({"admin": shown}).decode())
 
     _run("setup", run, data)
+
+
+@main.command()
+@click.option("--adopt", is_flag=True, help="Accept a topic that was recreated: go on from it.")
+@DATA
+def topics(adopt: bool, data: Path | None) -> None:
+    """Create the topics that are missing; consumers must be halted for --adopt."""
+    from fitstream.operations.topics import adopt_topic, create_topics
+
+    async def run(settings: "Settings", _: asyncio.Event) -> None:
+        if adopt:
+            click.echo(f"the sample topic has generation {await adopt_topic(settings)} now")
+        else:
+            made = await create_topics(settings)
+            click.echo(f"created: {', '.join(made) or 'nothing was missing'}")
+
+    _run("topics", run, data)
 
 
 @main.command("create-admin")

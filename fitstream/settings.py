@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     body_timeout_s: Positive = 10.0
     ack_timeout_s: Positive = 8.0
     in_flight_max_bytes: Count = 67_108_864
-    backfill_days: Count = 400
+    backfill_days: Annotated[int, Meta(ge=1, le=400)] = 400  # the ledger keeps 14 months
     post_interval_s: Count = 900
     keys_poll_s: Positive = 2.0
     keys_offline_s: Positive = 900.0
@@ -118,9 +118,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_idle_s: Positive = 1800.0
     admin_absolute_s: Positive = 43_200.0
     customer_idle_s: Positive = 2_592_000.0
-
-    # Local services
-    data: str = ""
 
     def __repr__(self) -> str:
         return f"Settings({shown(self)})"

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,8 +27,15 @@ class NewAdmin(msgspec.Struct, frozen=True):
     api_key: str
 
 
-async def set_up(settings: Settings, first: NewAdmin) -> bool:
-    """Makes what is missing; whether `first` is an administrator now.
+class SetUp(NamedTuple):
+    """Whether the first administrator was made just now, and whether their account is there."""
+
+    made: bool
+    known: bool
+
+
+async def set_up(settings: Settings, first: NewAdmin) -> SetUp:
+    """Makes what is missing, `first` only while there is no administrator at all.
 
     A repeat after a crash finishes what was begun: all of an administrator is one transaction.
     """
@@ -42,7 +50,7 @@ async def set_up(settings: Settings, first: NewAdmin) -> bool:
         log.info("set_up", migrations=applied, topics=topics)
         if not known:
             await create_admin(repo, first)
-        return is_first or not known
+        return SetUp(made=not known, known=is_first or not known)
 
 
 def new_admin(email: str, password: str | None) -> NewAdmin:

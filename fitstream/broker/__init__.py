@@ -4,6 +4,7 @@
 """
 
 from fitstream.broker.ports import Headers, Position, Producer, Record, Source
+from fitstream.broker.positions import Positions, open_positions
 from fitstream.broker.producer import KafkaProducer, open_producer
 from fitstream.broker.source import KafkaSource, open_source
 from fitstream.broker.topics import Observer, TopicState, make_topics, open_observer
@@ -14,12 +15,14 @@ __all__ = [
     "KafkaSource",
     "Observer",
     "Position",
+    "Positions",
     "Producer",
     "Record",
     "Source",
     "TopicState",
     "make_topics",
     "open_observer",
+    "open_positions",
     "open_producer",
     "open_source",
 ]

@@ -24,6 +24,7 @@ from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.keys import (
     IN_FLIGHT,
     KEYS,
+    LOGINS,
     OBSERVER,
     PRODUCER,
     RATES,
@@ -32,6 +33,7 @@ from fitstream.gateway.keys import (
     STORE,
 )
 from fitstream.gateway.limits import InFlight, RateLimiter
+from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.middlewares import guard
 from fitstream.repo.database import Repo, open_repo
 from fitstream.settings import Settings
@@ -54,6 +56,7 @@ def make_app(
     app = web.Application(middlewares=[guard], client_max_size=settings.inflated_max_bytes)
     app[SETTINGS] = settings
     app[IN_FLIGHT] = InFlight(settings.in_flight_max_bytes)
+    app[LOGINS] = LoginGuard()
     app[RATES] = RateLimiter(settings.ingest_rate_per_s, settings.ingest_burst)
     provide(app, REPO, repo)
     provide(app, PRODUCER, producer)

@@ -5,6 +5,7 @@ from aiohttp import web
 from fitstream.broker import Observer, Producer
 from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.limits import InFlight, RateLimiter
+from fitstream.gateway.login_guard import LoginGuard
 from fitstream.repo.database import Repo
 from fitstream.settings import Settings
 from fitstream.store import Store
@@ -16,4 +17,5 @@ STORE = web.AppKey("store", Store)
 OBSERVER = web.AppKey("observer", Observer)
 KEYS = web.AppKey("keys", KeyCache)
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
+LOGINS = web.AppKey("logins", LoginGuard)
 RATES = web.AppKey("rates", RateLimiter)

@@ -48,12 +48,23 @@ class RateLimiter:
 
         `now` is a monotonic time in seconds, by default the present.
         """
-        now = time.monotonic() if now is None else now
-        tokens, at = self._buckets.get(key, (float(self._burst), now))
-        tokens = min(self._burst, tokens + (now - at) * self._per_s)
+        self.peek(key, now)
+        self.spend(key, now)
+
+    def peek(self, key: str, now: float | None = None) -> None:
+        """Raises TooMany unless there is a token; takes none."""
+        tokens = self._tokens(key, time.monotonic() if now is None else now)
         if tokens < 1:
             raise TooMany((1 - tokens) / self._per_s)
-        self._buckets[key] = (tokens - 1, now)
+
+    def spend(self, key: str, now: float | None = None) -> None:
+        """Takes a token, or what is left of one."""
+        now = time.monotonic() if now is None else now
+        self._buckets[key] = (max(self._tokens(key, now) - 1, 0.0), now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > _BUCKETS_MAX:
             self._buckets.popitem(last=False)
+
+    def _tokens(self, key: str, now: float) -> float:
+        tokens, at = self._buckets.get(key, (float(self._burst), now))
+        return min(self._burst, tokens + (now - at) * self._per_s)

@@ -19,11 +19,14 @@ async def run_gateway(settings: Settings, port: int | None, stop: asyncio.Event)
     await serve(make_app(settings), settings, port or settings.port, stop)
 
 
-def run_many(port: int | None, processes: int) -> int:
+def run_many(port: int | None, processes: int, environ: dict[str, str]) -> int:
     """Starts `processes` gateways on one port; ends all of them with the first that ends."""
     command = [sys.executable, "-m", "fitstream", "gateway"]
     command += ["--port", str(port)] if port else []
-    children = [subprocess.Popen(command) for _ in range(processes)]  # noqa: S603  our own command
+    children = [
+        subprocess.Popen(command, env=environ)  # noqa: S603  our own command
+        for _ in range(processes)
+    ]
 
     def end(_: int, __: FrameType | None) -> None:
         for child in children:

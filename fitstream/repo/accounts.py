@@ -46,12 +46,19 @@ async def create_account(
 
 
 async def set_customer_login(db: Db, customer_no: int, email: str, password_hash: str) -> None:
-    """Gives a customer a login, or a new password; a change ends every session."""
+    """Gives a customer a login, or a new password; a change ends every session.
+
+    Raises Conflict(exists) when the address is another account's.
+    """
     found = await fetch_one(db, Account, "accounts.account_of_customer", customer_no)
     if found is None:
         await create_account(db, email, password_hash, "customer", customer_no)
         return
-    await execute(db, "accounts.set_password", found.account_no, password_hash, email)
+    try:
+        async with db.transaction():
+            await execute(db, "accounts.set_password", found.account_no, password_hash, email)
+    except UniqueViolation as error:
+        raise Conflict("exists", "an account with this e-mail exists") from error
     await execute(db, "accounts.delete_sessions", found.account_no)
 
 

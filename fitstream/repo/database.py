@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import asyncpg
 import msgspec
 
-from fitstream.errors import Unavailable
+from fitstream.errors import Rejected, Unavailable
 from fitstream.repo.queries import sql
 from fitstream.settings import Settings
 
@@ -48,7 +48,11 @@ class Repo:
         try:
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as db:
                 yield db
+        except asyncpg.DataError as error:
+            raise _refused(error) from error
         except RETRYABLE as error:
+            if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+                raise _refused(error) from error  # the driver could not encode a value
             raise Unavailable("postgres", f"{type(error).__name__}: {error}") from error
 
     @asynccontextmanager
@@ -115,6 +119,12 @@ async def execute(db: Db, name: str, *args: object) -> int:
     status: str = await db.execute(sql(name), *args)
     count = status.rpartition(" ")[2]
     return int(count) if count.isdigit() else 0
+
+
+def _refused(error: Exception) -> Rejected:
+    """A value that no column can hold (NUL in a text, a number out of range): asking again is no
+    help."""
+    return Rejected("bad_value", f"a value cannot be stored or looked for: {error}", 422)
 
 
 async def _init(db: Db) -> None:

@@ -10,6 +10,8 @@ from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
+ROLL = "roll_week"  # a roll asked for by hand: the roller does it, not arq
+
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job to be done once per dedupe key; queue `none` is never told to arq."""
@@ -149,11 +151,15 @@ async def cancel(db: Db, job_id: str) -> None:
     job = await get_job(db, job_id)
     if not await execute(db, "jobs.request_cancel", job_id):
         raise Conflict("done", f"the job has already {job.state}")
+    if job.kind == ROLL:
+        await execute(db, "jobs.forget_forced_roll", job_id)
 
 
 async def retry(db: Db, job_id: str) -> None:
     """Runs a failed or cancelled job again. Raises NotFound, Conflict(not_failed)."""
     job = await get_job(db, job_id)
+    if job.kind == ROLL:
+        raise Conflict("not_failed", "ask for the roll of the week again instead")
     if not await execute(db, "jobs.requeue", job_id):
         raise Conflict("not_failed", f"only failed or cancelled jobs can be retried: {job.state}")
 

@@ -31,7 +31,7 @@ BUCKET = "fitstream"
 _SET_UP_TRIES = 20
 _SET_UP_TIMEOUT_S = 60
 _PREFIX = "FITSTREAM_"
-_OWN = ("FITSTREAM_METRICS_PORT", CRASH_AT, "FITSTREAM_DATA")
+_OWN = ("FITSTREAM_METRICS_PORT", CRASH_AT)
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ class Stack:
             "FITSTREAM_PORT": str(ports["gateway"]),
             "FITSTREAM_PAGES_PORT": str(ports["pages"]),
             "FITSTREAM_GATEWAY_URL": f"http://127.0.0.1:{ports['gateway']}",
+            "FITSTREAM_TRUSTED_PROXIES": "127.0.0.1",  # the pages speak for their visitors
         }
         if self._is_local("kafka"):
             ours["FITSTREAM_KAFKA"] = f"127.0.0.1:{ports['kafka']}"

@@ -18,6 +18,7 @@ from fitstream.trainer import data, fit, registry
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.registry import Artifact
 from fitstream.trainer.report import CohortRun
+from fitstream.trainer.training import use_threads
 
 
 async def train_cohort(context: JobContext) -> None:
@@ -37,6 +38,7 @@ async def train_cohort(context: JobContext) -> None:
 
 def _train(context: JobContext, series: dict[str, Any], recipe: Recipe) -> CohortRun:
     """Runs in a thread: the loop stays free for a stop."""
+    use_threads(context.settings.train_threads)
 
     def tell(epoch: int, epochs: int, loss: float) -> None:
         context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))

@@ -55,6 +55,11 @@ class Fit:
     progress: Progress = field(default_factory=Progress)
 
 
+def use_threads(threads: int) -> None:
+    """How many cores this process may train on: several workers share a machine."""
+    torch.set_num_threads(threads)
+
+
 def new_fit(task: Task) -> Fit:
     """An untrained network of a task: it forecasts like the weighted climatology."""
     with torch.random.fork_rng(devices=[]):

@@ -10,7 +10,8 @@ from aiohttp import web
 from fitstream.errors import FitstreamError, NotFound, Rejected
 from fitstream.gateway import sessions
 from fitstream.gateway.api.answers import now
-from fitstream.gateway.keys import RATES, REPO, SETTINGS
+from fitstream.gateway.api.people import guarded_login
+from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.view.cookies import Cookies
 from fitstream.gateway.view.problems import Problem, bug, problem_of
 from fitstream.gateway.view.templates import Shell, html, see
@@ -112,11 +113,9 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     cookies, settings = request.app[COOKIES], request.app[SETTINGS]
     fields = await cookies.check_form(request, is_login=True)
     email, target = fields.get("email", "")[:254], _local(fields.get("next", ""))
-    request.app[RATES].take(f"login:{email.lower()}")
+    password = fields.get("password", "")[:1024]
     try:
-        session = await sessions.login(
-            request.app[REPO], email, fields.get("password", "")[:1024], now(request), settings
-        )
+        session = await guarded_login(request, email, password, now(request))
     except Rejected as error:
         return _login_form(request, LoginPage(email, sentence_of(error), target), 401)
     if session.role != "admin":

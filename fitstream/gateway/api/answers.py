@@ -16,6 +16,7 @@ from fitstream.gateway.keys import SETTINGS
 
 T = TypeVar("T")
 LIMIT_MAX = 500
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 _LIMIT = 50
 _encode = msgspec.json.Encoder().encode
 
@@ -91,9 +92,12 @@ def day(request: web.Request, name: str, default: date) -> date:
     if not text:
         return default
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError as error:
         raise Rejected("bad_range", f"`{name}` is not a day; write it like 2026-11-23") from error
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise Rejected("bad_range", f"`{name}` must lie between {FIRST_YEAR} and {LAST_YEAR}")
+    return found
 
 
 def now(request: web.Request) -> datetime:
@@ -119,4 +123,6 @@ def _instant(request: web.Request, name: str) -> datetime | None:
         raise Rejected("bad_range", f"`{name}` is not an RFC 3339 time") from error
     if found.tzinfo is None:
         raise Rejected("bad_range", f"`{name}` needs its zone, like 2026-11-23T00:00:00Z")
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise Rejected("bad_range", f"`{name}` must lie between {FIRST_YEAR} and {LAST_YEAR}")
     return found

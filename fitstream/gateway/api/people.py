@@ -1,17 +1,19 @@
 """Log-in, log-out, and who am I."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from fitstream.errors import Rejected
 from fitstream.gateway import sessions
 from fitstream.gateway.api import customers as customer_routes
-from fitstream.gateway.api.answers import answer, body
+from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.credentials import Principal, credential
-from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.keys import LOGINS, REPO, SETTINGS
+from fitstream.gateway.login_guard import address_of
 from fitstream.gateway.middlewares import PRINCIPAL
 from fitstream.repo import customers
 
@@ -26,9 +28,7 @@ class LogIn(msgspec.Struct, frozen=True):
 async def login(request: web.Request) -> web.Response:
     """A session token; the same answer for an unknown address and a wrong password."""
     wanted = await body(request, LogIn)
-    session = await sessions.login(
-        request.app[REPO], wanted.email, wanted.password, datetime.now(UTC), request.app[SETTINGS]
-    )
+    session = await guarded_login(request, wanted.email, wanted.password, now(request))
     account = {
         "id": session.account_id,
         "email": session.email,
@@ -38,6 +38,19 @@ async def login(request: web.Request) -> web.Response:
     return answer(
         {"token": session.token, "expires_at": session.expires_at, "account": account}, 201
     )
+
+
+async def guarded_login(
+    request: web.Request, email: str, password: str, at: datetime
+) -> sessions.Session:
+    """A new session. Raises Rejected(wrong_credentials), TooMany for who keeps guessing."""
+    app, address = request.app, address_of(request, request.app[SETTINGS])
+    app[LOGINS].check(address, email)
+    try:
+        return await sessions.login(app[REPO], email, password, at, app[SETTINGS])
+    except Rejected:
+        app[LOGINS].note_failure(address, email)
+        raise
 
 
 async def logout(request: web.Request) -> web.Response:

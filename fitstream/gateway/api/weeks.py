@@ -64,7 +64,7 @@ async def roll_week(request: web.Request) -> web.Response:
         customer = await customers.get_customer(db, request.match_info["customer"])
         week = _name(request)
         new = NewJob(
-            kind="roll_week",
+            kind=jobs.ROLL,
             queue="none",
             dedupe_key=f"roll:{customer.id}:{week}:{job_id}",
             payload={"customer": customer.id, "week": week},
@@ -74,7 +74,7 @@ async def roll_week(request: web.Request) -> web.Response:
         job_id = await jobs.insert_job(db, new)
         waiting = await weeks.force_roll(db, customer.customer_no, week, job_id)
         if waiting != job_id:
-            await jobs.cancel(db, job_id)
+            await jobs.cancel(db, job_id)  # another roll of this week waits already
     return answer({"job": waiting}, 202)
 
 

@@ -35,6 +35,7 @@ INSERT INTO session (token_sha, account_no, expires_at) VALUES ($1, $2, $3)
 SELECT a.id AS account_id, a.email, a.role, c.id AS customer_id, s.expires_at, s.last_seen_at
 FROM session s JOIN account a USING (account_no) LEFT JOIN customer c USING (customer_no)
 WHERE s.token_sha = $1 AND s.expires_at > $2 AND a.disabled_at IS NULL
+  AND c.deactivated_at IS NULL
   AND s.last_seen_at > $2 - make_interval(secs => CASE WHEN a.role = 'customer' THEN $4::float8 ELSE $3::float8 END)
 
 -- name: touch_session

@@ -58,6 +58,10 @@ UPDATE job SET cancel_requested = true,
     done_at = CASE WHEN state IN ('queued', 'waiting') THEN now() ELSE done_at END
 WHERE id = $1 AND state IN ('queued', 'running', 'waiting')
 
+-- name: forget_forced_roll
+-- The roller need not roll this week by hand any more.
+UPDATE week_state SET forced_job_id = NULL WHERE forced_job_id = $1
+
 -- name: requeue
 -- Runs a failed or cancelled job again.
 UPDATE job SET state = 'queued', run_after = now(), sent_at = NULL, cancel_requested = false,

@@ -1,0 +1,31 @@
+"""`fitstream topics`: makes the topics, and accepts a recreated one when a person says so."""
+
+from fitstream.broker import make_topics, open_positions
+from fitstream.repo import progress
+from fitstream.repo.database import open_repo
+from fitstream.settings import Settings
+
+ARCHIVE = "archive"
+
+
+async def adopt_topic(settings: Settings, group: str = ARCHIVE) -> int:
+    """Goes on from where the sample topic begins now, under a new generation; its number.
+
+    For a topic that was recreated, or a database that was restored: what the old topic held and
+    the ledger had not read is given up by this. Raises Halted while a consumer of the archive's
+    `group` still runs, and has changed nothing then.
+    """
+    async with open_repo(settings) as repo, open_positions(settings, group) as positions:
+        starts = await positions.starts()
+        await positions.commit(starts)
+        async with repo.transaction() as db:
+            generation = await progress.current_generation(db, settings.topic) + 1
+            await progress.adopt_generation(db, settings.topic, generation)
+            for partition, start in starts.items():
+                await progress.start_progress(db, generation, partition, start)
+    return generation
+
+
+async def create_topics(settings: Settings) -> list[str]:
+    """Creates the topics that are missing; their names."""
+    return await make_topics(settings)

@@ -1,0 +1,164 @@
+"""`fitstream up`: one per folder, no orphans after a kill, clear words when it cannot start."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import msgspec
+import psutil
+import pytest
+
+from fitstream.stack.run_file import read_run_file
+from tests.conftest import RunningStack, clean_environ
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.geteuid() and not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o001)
+    yield tmp_path / "data"
+    fitstream("down", "--data", str(tmp_path / "data"))
+
+
+def fitstream(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "fitstream", *arguments],
+        env=clean_environ(**environ),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def start_services(folder: Path) -> "subprocess.Popen[bytes]":
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fitstream", "up", "--data", str(folder), "--services-only"],
+        env=clean_environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "run.json").exists():
+        assert process.poll() is None, "up has ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process
+
+
+def test_a_killed_supervisor_leaves_no_orphan_and_its_successor_takes_over(folder: Path) -> None:
+    first = start_services(folder)
+    before = read_run_file(folder)
+    os.kill(first.pid, SIGKILL)
+    first.wait(10)
+    second = start_services_after(folder, before.supervisor)
+    after = read_run_file(folder)
+    assert not [pid for pid in before.pids.values() if psutil.pid_exists(pid)]
+    assert (after.kafka, after.postgres, after.gateway) == (
+        before.kafka,
+        before.postgres,
+        before.gateway,
+    )
+    assert after.admin == before.admin
+    second.send_signal(SIGTERM)
+    assert second.wait(25) == 0
+    assert not [pid for pid in after.pids.values() if psutil.pid_exists(pid)]
+
+
+def start_services_after(folder: Path, supervisor: int) -> "subprocess.Popen[bytes]":
+    (folder / "run.json").rename(folder / "run.json.before")
+    (folder / "run.json.before").rename(folder / "run.json")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fitstream", "up", "--data", str(folder), "--services-only"],
+        env=clean_environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not _is_new(folder, supervisor):
+        assert process.poll() is None, "up has ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process
+
+
+def _is_new(folder: Path, supervisor: int) -> bool:
+    path = folder / "run.json"
+    return path.exists() and read_run_file(folder).supervisor != supervisor
+
+
+def test_a_second_up_on_one_folder_says_who_has_it(stack: RunningStack) -> None:
+    done = fitstream("up", "--data", str(stack.folder))
+    assert done.returncode == 70
+    assert f"process {stack.run.supervisor}" in done.stderr
+    assert "fitstream down" in done.stderr
+
+
+def test_a_taken_port_is_named_with_what_to_do(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = fitstream("up", "--data", str(folder), "--port", str(port))
+    assert done.returncode == 70
+    assert f"port {port}" in done.stderr
+    assert "ports.json" in done.stderr
+
+
+def test_status_tells_what_runs_and_where(stack: RunningStack) -> None:
+    done = fitstream("status", "--data", str(stack.folder), "--json")
+    assert done.returncode == 0, done.stdout
+    found = msgspec.json.decode(done.stdout)
+    assert found["ready"]
+    assert set(found["living"]) >= {
+        "kafka",
+        "postgres",
+        "redis",
+        "s3",
+        "gateway",
+        "pages",
+        "worker",
+    }
+    assert fitstream("status", "--data", str(stack.folder)).stdout.count("process") >= 11
+
+
+def test_status_and_down_of_a_folder_without_a_stack_say_how_to_start_one(tmp_path: Path) -> None:
+    for command in ("status", "down"):
+        done = fitstream(command, "--data", str(tmp_path))
+        assert done.returncode == 1
+        assert "fitstream up" in done.stderr
+
+
+def test_secrets_are_readable_by_their_owner_only(stack: RunningStack) -> None:
+    for name in ("run.json", "secrets.json", "redis/valkey.conf", "s3/s3proxy.conf"):
+        assert (stack.folder / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_a_command_without_its_settings_names_the_missing_one() -> None:
+    done = fitstream("consume", "ledger")
+    assert done.returncode == 78
+    assert "FITSTREAM_KAFKA" in done.stderr
+
+
+def test_an_unknown_setting_is_named() -> None:
+    done = fitstream("worker", FITSTREAM_KAFKAA="x")
+    assert done.returncode == 78
+    assert "FITSTREAM_KAFKAA" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ledger", "archive", "roller", "dispatcher", "worker"])
+async def test_every_process_shows_its_metrics_and_health(stack: RunningStack, name: str) -> None:
+    from aiohttp import ClientSession
+
+    ports = msgspec.json.decode((stack.folder / "ports.json").read_bytes())
+    async with ClientSession(f"http://127.0.0.1:{ports[f'{name}_metrics']}") as session:
+        for path, marks in (("/healthz", "ok"), ("/readyz", "ready"), ("/metrics", "fitstream_")):
+            async with session.get(path) as answer:
+                assert answer.status == 200
+                assert marks in await answer.text()
