@@ -15,7 +15,8 @@ from tests.browser.conftest import People
 from tests.browser.visits import LOOKS, Look, Visit, visiting
 from tests.conftest import RunningStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser]
+# The first test waits for the whole system to start, and for its first training.
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(360)]
 
 PAGES = [
     ("/admin", "Overview", "The way of a sample"),
@@ -36,7 +37,7 @@ PAGES = [
     ("/admin/customers/{walker}/devices", "Customer B-100", "Watch"),
     ("/admin/customers/{walker}/account", "Customer B-100", "Login for their own pages"),
     ("/admin/models", "Models", "Weighted climatology"),
-    ("/admin/jobs", "Jobs", "Roll of a week"),
+    ("/admin/jobs", "Jobs", "Cohort training"),
     ("/admin/jobs?state=failed", "Jobs", ""),
 ]
 

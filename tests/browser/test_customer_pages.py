@@ -16,7 +16,8 @@ from tests.browser.conftest import People
 from tests.browser.visits import LOOKS, PASSWORD, Look, Visit, visiting
 from tests.conftest import RunningStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser]
+# The first test waits for the whole system to start, and for its first training.
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(360)]
 
 PAGES = [
     ("/today", "Good", "Steps by hour"),

@@ -28,9 +28,15 @@
     };
   }
 
+  // A value without neighbours makes no line; it is drawn as a dot.
+  const dots = (s) => ({
+    symbol: "circle",
+    symbolSize: (_, at) => (s.values[at.dataIndex - 1] == null && s.values[at.dataIndex + 1] == null ? 5 : 0),
+  });
+
   const shapes = {
     bar: (s, c) => [{ ...base(s, c), type: "bar", barMaxWidth: 18, barCategoryGap: "28%", itemStyle: { borderRadius: [3, 3, 0, 0] } }],
-    line: (s, c) => [{ ...base(s, c), type: "line", lineStyle: { width: 2 }, connectNulls: false }],
+    line: (s, c) => [{ ...base(s, c), ...dots(s), type: "line", lineStyle: { width: 2 }, connectNulls: false }],
     dash: (s, c) => [{ ...base(s, c), type: "line", lineStyle: { width: 1.3, type: [4, 3] } }],
     area: (s, c) => [{ ...base(s, c), type: "line", lineStyle: { width: 2 }, areaStyle: { opacity: 0.09 } }],
     mark: (s, c) => [{ ...base(s, c), type: "scatter", symbol: "rect", symbolSize: [28, 3], z: 4 }],
