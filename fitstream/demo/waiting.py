@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fitstream.client import Client
 from fitstream.client.operations import Run
@@ -11,9 +11,11 @@ from fitstream.simulate.enrol import patiently
 
 TARGETS = ("steps", "calories_kcal", "heart_rate_bpm")
 _POLL_S = 0.5
+_TELL_EVERY_S = 2.0
 _STUCK_AFTER_S = 240.0
 
 Tell = Callable[[str], None]
+Hop = Callable[[], Awaitable[tuple[bool, str]]]
 
 
 class Waiting:
@@ -27,17 +29,24 @@ class Waiting:
     async def all(self) -> None:
         """Returns when there is nothing left to do."""
         for hop in (self._is_read, self._are_rolled, self._is_trained, self._are_forecast):
-            last, changed_at = "", time.monotonic()
-            while True:
-                is_done, words = await hop()
-                if words != last:
-                    last, changed_at = words, time.monotonic()
-                    self._tell(words)
-                if is_done:
-                    break
-                if time.monotonic() - changed_at > _STUCK_AFTER_S:
-                    raise Halted(f"nothing has changed for {_STUCK_AFTER_S:.0f} s: {words}")
-                await asyncio.sleep(_POLL_S)
+            await self._until(hop)
+
+    async def _until(self, hop: Hop) -> None:
+        last, changed_at = "", time.monotonic()
+        told, told_at = "", 0.0
+        while True:
+            is_done, words = await hop()
+            now = time.monotonic()
+            if words != last:
+                last, changed_at = words, now
+            if words != told and (is_done or now - told_at >= _TELL_EVERY_S):
+                told, told_at = words, now
+                self._tell(words)
+            if is_done:
+                return
+            if now - changed_at > _STUCK_AFTER_S:
+                raise Halted(f"nothing has changed for {_STUCK_AFTER_S:.0f} s: {words}")
+            await asyncio.sleep(_POLL_S)
 
     async def _is_read(self) -> tuple[bool, str]:
         found = await patiently(self._admin.pipeline)
