@@ -13,12 +13,7 @@ from fitstream import events
 from fitstream.clock import Week, Zones, ZoneSpan, week_of
 from fitstream.errors import Conflict
 from fitstream.events import SampleBatch
-from fitstream.repo.database import (
-    Db,
-    UniqueViolation,
-    execute,
-    fetch,
-)
+from fitstream.repo.database import Db, UniqueViolation, execute, fetch
 from fitstream.repo.queries import sql
 
 COLUMNS = (
@@ -33,18 +28,12 @@ SampleTuple = tuple[int | None, ...]
 Key = tuple[int, int, int]
 
 
-class DeviceRef(msgspec.Struct, frozen=True):
-    """The numbers behind a device's public id."""
+class DeviceZone(msgspec.Struct, frozen=True):
+    """The numbers behind a device's public id, with one span of its customer's home zones."""
 
     device_id: str
     device_no: int
     customer_id: str
-    customer_no: int
-
-
-class CustomerZone(msgspec.Struct, frozen=True):
-    """One span of a customer's home zones."""
-
     customer_no: int
     from_week: str
     zone: str
@@ -79,10 +68,18 @@ class Written(NamedTuple):
     unknown: list[int]
 
 
+class _Device(NamedTuple):
+    device_no: int
+    customer_id: str
+    customer_no: int
+    zones: Zones
+
+
 class _Stage(NamedTuple):
     rows: dict[Key, SampleTuple]
     weeks: dict[tuple[int, str], Week]
-    samples: int
+    keys: dict[tuple[int, str], int]  # how many of `rows` lie in each of `weeks`
+    samples: int = 0
 
 
 class LedgerWriter:
@@ -97,14 +94,13 @@ class LedgerWriter:
 
         Raises Conflict(stale_consumer) when progress is not where the chunk begins.
         """
-        ids = list({batch.device_id for _, batch in chunk.batches})
-        refs = {ref.device_id: ref for ref in await fetch(db, DeviceRef, "ledger.device_refs", ids)}
+        refs = await _devices(db, {batch.device_id for _, batch in chunk.batches})
         known = [(offset, batch) for offset, batch in chunk.batches if _belongs(batch, refs)]
         unknown = [offset for offset, batch in chunk.batches if not _belongs(batch, refs)]
-        zones = await _zones(db, {refs[batch.device_id].customer_no for _, batch in known})
-        stage = _stage(chunk.generation, known, refs, zones)
+        stage = _stage(chunk.generation, known, refs)
         changed = await self._apply(db, stage) if stage.rows else []
-        await _touch(db, known, refs)
+        await _touch_devices(db, known, refs)
+        await _touch_customers(db, known, refs, changed)
         await _mark(db, stage, changed)
         written = Written(
             stage.samples,
@@ -120,7 +116,7 @@ class LedgerWriter:
             try:
                 async with db.transaction():
                     await _copy(db, "sample", stage.rows)
-                return _all_inserted(stage)
+                return [Upserted(*place, count, 0) for place, count in stage.keys.items()]
             except UniqueViolation:
                 self._skip_direct = self._retry_direct_after
         self._skip_direct -= 1
@@ -135,20 +131,17 @@ async def _copy(db: Db, table: str, rows: dict[Key, SampleTuple]) -> None:
     await db.copy_records_to_table(table, records=records, columns=COLUMNS)
 
 
-def _belongs(batch: SampleBatch, refs: dict[str, DeviceRef]) -> bool:
+def _belongs(batch: SampleBatch, refs: dict[str, _Device]) -> bool:
     ref = refs.get(batch.device_id)
     return ref is not None and ref.customer_id == batch.customer_id
 
 
 def _stage(
-    generation: int,
-    known: Iterable[tuple[int, SampleBatch]],
-    refs: dict[str, DeviceRef],
-    zones: dict[int, Zones],
+    generation: int, known: Iterable[tuple[int, SampleBatch]], refs: dict[str, _Device]
 ) -> _Stage:
     """Rows by key, the merge rule applied among them, and the weeks they lie in."""
-    rows: dict[Key, SampleTuple] = {}
-    weeks: dict[tuple[int, str], Week] = {}
+    stage = _Stage({}, {}, {})
+    rows = stage.rows
     samples = 0
     for offset, batch in known:
         ref = refs[batch.device_id]
@@ -156,14 +149,18 @@ def _stage(
         week: Week | None = None
         for slot, row in _tuples(batch, head, ref.device_no):
             samples += 1
+            if week is None or not week.start_slot <= slot < week.end_slot:
+                week = week_of(slot, ref.zones)
+                place = (ref.customer_no, week.name)
+                stage.weeks[place] = week
             key = (ref.customer_no, slot, ref.device_no)
             old = rows.get(key)
-            if old is None or (row[5], row[0]) > (old[5], old[0]):
+            if old is None:
                 rows[key] = row
-            if week is None or not week.start_slot <= slot < week.end_slot:
-                week = week_of(slot, zones[ref.customer_no])
-                weeks[(ref.customer_no, week.name)] = week
-    return _Stage(rows, weeks, samples)
+                stage.keys[place] = stage.keys.get(place, 0) + 1
+            elif (row[5], row[0]) > (old[5], old[0]):
+                rows[key] = row
+    return stage._replace(samples=samples)
 
 
 def _tuples(
@@ -179,20 +176,6 @@ def _tuples(
         )
 
 
-def _all_inserted(stage: _Stage) -> list[Upserted]:
-    """After a direct COPY every row is new; rows per week are counted where they were staged."""
-    counts = dict.fromkeys(stage.weeks, 0)
-    by_customer: dict[int, list[tuple[int, int, str]]] = {}
-    for (customer_no, name), week in stage.weeks.items():
-        by_customer.setdefault(customer_no, []).append((week.start_slot, week.end_slot, name))
-    for customer_no, slot, _ in stage.rows:
-        for start, end, name in by_customer[customer_no]:
-            if start <= slot < end:
-                counts[(customer_no, name)] += 1
-                break
-    return [Upserted(no, name, count, 0) for (no, name), count in counts.items()]
-
-
 def _bounds(
     weeks: dict[tuple[int, str], Week],
 ) -> tuple[list[int], list[str], list[int], list[int]]:
@@ -204,27 +187,26 @@ def _bounds(
     )
 
 
-async def _zones(db: Db, customers: set[int]) -> dict[int, Zones]:
-    spans: dict[int, list[ZoneSpan]] = {}
-    for row in await fetch(db, CustomerZone, "ledger.customer_zones", list(customers)):
-        spans.setdefault(row.customer_no, []).append(ZoneSpan(row.from_week, row.zone))
-    return {customer_no: tuple(found) for customer_no, found in spans.items()}
+async def _devices(db: Db, ids: set[str]) -> dict[str, _Device]:
+    """Devices by public id, their customers' zones in order."""
+    found: dict[str, _Device] = {}
+    for row in await fetch(db, DeviceZone, "ledger.device_zones", list(ids)):
+        before = found[row.device_id].zones if row.device_id in found else ()
+        zones = (*before, ZoneSpan(row.from_week, row.zone))
+        found[row.device_id] = _Device(row.device_no, row.customer_id, row.customer_no, zones)
+    return found
 
 
 async def _mark(db: Db, stage: _Stage, changed: Sequence[Upserted]) -> None:
-    """Raises dirty_seq of the weeks that changed and keeps the customers' counts."""
+    """Raises dirty_seq of the weeks that changed."""
     if not changed:
         return
     touched = {(u.customer_no, u.week): stage.weeks[(u.customer_no, u.week)] for u in changed}
     await execute(db, "ledger.mark_weeks_dirty", *_bounds(touched))
-    gained: dict[int, int] = {}
-    for u in changed:
-        gained[u.customer_no] = gained.get(u.customer_no, 0) + u.inserted
-    await execute(db, "ledger.count_customers", list(gained), list(gained.values()))
 
 
-async def _touch(
-    db: Db, known: Sequence[tuple[int, SampleBatch]], refs: dict[str, DeviceRef]
+async def _touch_devices(
+    db: Db, known: Sequence[tuple[int, SampleBatch]], refs: dict[str, _Device]
 ) -> None:
     """Last contact, completeness and refused slots, from the envelopes."""
     latest: dict[int, SampleBatch] = {}
@@ -254,12 +236,18 @@ async def _touch(
     if rejects:
         columns = [list(column) for column in zip(*rejects, strict=True)]
         await execute(db, "ledger.insert_rejects", *columns)
-    await _touch_customers(db, known, refs)
 
 
 async def _touch_customers(
-    db: Db, known: Sequence[tuple[int, SampleBatch]], refs: dict[str, DeviceRef]
+    db: Db,
+    known: Sequence[tuple[int, SampleBatch]],
+    refs: dict[str, _Device],
+    changed: Sequence[Upserted],
 ) -> None:
+    """Last contact, reach and count of the customers."""
+    gained: dict[int, int] = {}
+    for u in changed:
+        gained[u.customer_no] = gained.get(u.customer_no, 0) + u.inserted
     at: dict[int, int] = {}
     slots: dict[int, list[int]] = {}
     for _, batch in known:
@@ -276,6 +264,7 @@ async def _touch_customers(
         [_instant(at[no]) for no in numbers],
         [min(slots[no], default=None) for no in numbers],
         [max(slots[no], default=None) for no in numbers],
+        [gained.get(no, 0) for no in numbers],
     )
 
 

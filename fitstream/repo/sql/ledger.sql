@@ -1,13 +1,9 @@
--- name: device_refs -> DeviceRef
--- Numbers of the devices that a chunk names; removed devices keep theirs.
-SELECT d.id AS device_id, d.device_no, c.id AS customer_id, c.customer_no
-FROM device d JOIN customer c USING (customer_no)
-WHERE d.id = ANY($1::text[])
-
--- name: customer_zones -> CustomerZone
--- Zones of the customers of a chunk; the lock holds off a move until this chunk is in.
-SELECT customer_no, from_week, zone FROM customer_zone
-WHERE customer_no = ANY($1::int[]) ORDER BY customer_no, from_week FOR SHARE
+-- name: device_zones -> DeviceZone
+-- Numbers and home zones behind the devices that a chunk names (removed ones keep theirs); the
+-- lock holds off a move until this chunk is in.
+SELECT d.id AS device_id, d.device_no, c.id AS customer_id, c.customer_no, z.from_week, z.zone
+FROM device d JOIN customer c USING (customer_no) JOIN customer_zone z USING (customer_no)
+WHERE d.id = ANY($1::text[]) ORDER BY customer_no, d.device_no, z.from_week FOR SHARE OF z
 
 -- name: create_stage
 -- Stage of one chunk: the columns of `sample` without index or log.
@@ -69,21 +65,16 @@ FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::text[], $5::real[])
 WHERE d.device_no = u.device_no
 
 -- name: touch_customers
--- What lists and filters read instead of the samples.
-INSERT INTO customer_stat AS c (customer_no, last_contact_at, first_slot, last_slot)
-SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::int[])
-    AS u (customer_no, at, first_slot, last_slot)
+-- What lists and filters read instead of the samples, with the new rows of a chunk.
+INSERT INTO customer_stat AS c (customer_no, last_contact_at, first_slot, last_slot, samples)
+SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::int[], $5::bigint[])
+    AS u (customer_no, at, first_slot, last_slot, inserted)
 ORDER BY customer_no
 ON CONFLICT (customer_no) DO UPDATE SET
     last_contact_at = greatest(c.last_contact_at, excluded.last_contact_at),
     first_slot = least(c.first_slot, excluded.first_slot),
-    last_slot = greatest(c.last_slot, excluded.last_slot)
-
--- name: count_customers
--- New rows of a chunk, added to what the lists show.
-UPDATE customer_stat c SET samples = c.samples + u.inserted
-FROM unnest($1::int[], $2::bigint[]) AS u (customer_no, inserted)
-WHERE c.customer_no = u.customer_no
+    last_slot = greatest(c.last_slot, excluded.last_slot),
+    samples = c.samples + excluded.samples
 
 -- name: insert_rejects
 -- Slots that the gateway refused, for the picture of the week.
