@@ -6,8 +6,10 @@ themselves.
 """
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -79,9 +81,12 @@ def clean_environ(**more: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A whole system on free ports, with waits of seconds where they are minutes."""
-    folder = tmp_path_factory.mktemp("stack")
+def stack() -> Iterator[RunningStack]:
+    """A whole system on free ports, with waits of seconds where they are minutes.
+
+    Not below pytest's own folder: another run of pytest takes away the right to pass through it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fitstream-test-"))
     folder.chmod(0o711)
     log = folder / "up.log"
     with log.open("wb") as out:
@@ -96,6 +101,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     finally:
         process.terminate()
         process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_until_ready(folder: Path, process: subprocess.Popen[bytes], log: Path) -> RunningStack:
