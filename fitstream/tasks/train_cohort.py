@@ -1,6 +1,7 @@
 """A cohort run: read the pinned dataset, train, register the model, order its first forecasts."""
 
 import asyncio
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,21 +30,33 @@ async def train_cohort(context: JobContext) -> None:
     keys = [key async for key in context.store.list_keys(f"{home}/part-")]
     parts = [await context.store.get(key) for key in keys]
     series = await asyncio.to_thread(data.load, parts)
-    run = await asyncio.to_thread(_train, context, series, recipe)
+    checkpoint = _checkpoint_of(context.job.id)
+    run = await asyncio.to_thread(_train, context, series, recipe, checkpoint)
     if run.artifact is None:
         await _finish_without_model(context, run)
-        return
-    await _register(context, run.artifact, dataset_hash)
+    else:
+        await _register(context, run.artifact, dataset_hash)
+    checkpoint.unlink(missing_ok=True)
 
 
-def _train(context: JobContext, series: dict[str, Any], recipe: Recipe) -> CohortRun:
+def _checkpoint_of(job_id: str) -> Path:
+    """Where a killed run goes on from: a folder of this machine that only we may write to."""
+    home = Path(tempfile.gettempdir()) / f"fitstream-{os.getuid()}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    if home.stat().st_uid != os.getuid():
+        raise PermissionError(f"{home} belongs to somebody else")
+    return home / f"{job_id}.safetensors"
+
+
+def _train(
+    context: JobContext, series: dict[str, Any], recipe: Recipe, checkpoint: Path
+) -> CohortRun:
     """Runs in a thread: the loop stays free for a stop."""
     use_threads(context.settings.train_threads)
 
     def tell(epoch: int, epochs: int, loss: float) -> None:
         context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))
 
-    checkpoint = Path(tempfile.gettempdir()) / f"fitstream-{context.job.id}"
     return fit.train_cohort(series, recipe, tell, checkpoint)
 
 

@@ -9,15 +9,12 @@ from fitstream.client.operations import Model, Run
 from fitstream.errors import Rejected
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
-from fitstream.gateway.api.training import TARGETS, CreateRun
-from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.api.training import CreateRun, start_run
+from fitstream.gateway.keys import SETTINGS
 from fitstream.gateway.view import words
 from fitstream.gateway.view.leaderboard import Board, boards_of
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.work import first_sentence, run_said, share_of
-from fitstream.ids import new_id
-from fitstream.repo import customers, jobs
-from fitstream.repo.jobs import NewJob
 
 BUDGETS = (30, 60, 300, 900, 3600)
 _MOVING = ("queued", "running", "waiting")
@@ -97,17 +94,7 @@ async def train(request: web.Request, _: Viewer) -> web.StreamResponse:
         wanted = msgspec.convert({"scope": "cohort", "budget_s": budget_s}, CreateRun)
     except (ValueError, msgspec.ValidationError) as error:
         raise Rejected("invalid", "the time for training must be 1 second to 24 hours") from error
-    async with request.app[REPO].transaction() as db:
-        programme = await customers.get_programme(db, wanted.programme)
-        new = NewJob(
-            kind="cohort_prepare",
-            queue="light",
-            dedupe_key=f"cohort:{programme.programme_no}:{new_id('ask')}",
-            programme_no=programme.programme_no,
-            payload={"targets": TARGETS, "budget_s": wanted.budget_s},
-        )
-        run_id = await jobs.insert_job(db, new)
-    return see(f"/admin/models/runs/{run_id}")
+    return see(f"/admin/models/runs/{await start_run(request.app, wanted)}")
 
 
 def _row(run: Run, viewer: Viewer) -> RunRow:

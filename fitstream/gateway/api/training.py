@@ -37,8 +37,12 @@ async def create_run(request: web.Request) -> web.Response:
     if wanted.scope == "customer":
         text = "only cohort runs can be started for now; a customer's forecasts use its champion"
         raise Rejected("unsupported_scope", text, 422)
-    settings = request.app[SETTINGS]
-    async with request.app[REPO].transaction() as db:
+    return answer({"id": await start_run(request.app, wanted)}, 202)
+
+
+async def start_run(app: web.Application, wanted: CreateRun) -> str:
+    """Id of the job that prepares the run; raises NotFound(programme)."""
+    async with app[REPO].transaction() as db:
         programme = await customers.get_programme(db, wanted.programme)
         new = NewJob(
             kind="cohort_prepare",
@@ -47,10 +51,10 @@ async def create_run(request: web.Request) -> web.Response:
             programme_no=programme.programme_no,
             payload={
                 "targets": wanted.targets,
-                "budget_s": wanted.budget_s or settings.train_budget_s,
+                "budget_s": wanted.budget_s or app[SETTINGS].train_budget_s,
             },
         )
-        return answer({"id": await jobs.insert_job(db, new)}, 202)
+        return await jobs.insert_job(db, new)
 
 
 async def list_runs(request: web.Request) -> web.Response:
