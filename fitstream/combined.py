@@ -3,6 +3,7 @@
 Pure; `merge.combine_devices` decides where devices overlap.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import groupby
@@ -106,14 +107,12 @@ def _aggregate(index: int, present: list[int]) -> int | None:
 
 def days(slots: Sequence[Slot], zone: str, span: tuple[date, date]) -> list[dict[str, object]]:
     """One entry per local day of the span (both ends in): totals, slots measured, worn or not."""
-    by_day: dict[date, list[Slot]] = {}
-    for slot in slots:
-        by_day.setdefault(local_day(slot.slot, zone), []).append(slot)
+    numbers = [slot.slot for slot in slots]  # in order, as `combine` gives them
     entries = []
     for ordinal in range(span[0].toordinal(), span[1].toordinal() + 1):
         day = date.fromordinal(ordinal)
-        found = by_day.get(day, [])
         start, end = day_bounds(day, zone)
+        found = slots[bisect_left(numbers, start) : bisect_left(numbers, end)]
         measured = sum(slot.is_measured for slot in found)
         entry: dict[str, object] = {"day": day.isoformat(), **totals(found)}
         entries.append(entry | {"measured": measured, "slots": end - start, "worn": measured > 0})

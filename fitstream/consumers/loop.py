@@ -262,6 +262,8 @@ class Loop(Generic[T]):
     def _note(self, *, rejected: bool) -> None:
         self._recent.append(rejected)
         self._in_a_row = self._in_a_row + 1 if rejected else 0
+        if not rejected:
+            return
         if self._in_a_row >= _REJECTS_IN_A_ROW or sum(self._recent) > _REJECTS_MAX:
             text = "too many records cannot be applied: this looks like a bad deploy, not bad data"
             raise Halted(text)
