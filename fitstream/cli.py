@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -70,15 +71,7 @@ def pages(port: int | None, data: Path | None) -> None:
 @DATA
 def consume(consumer: str, data: Path | None) -> None:
     """Run one of the consumers."""
-    from fitstream.consumers import run
-
-    mains = {
-        "ledger": run.run_ledger,
-        "archive": run.run_archive,
-        "roller": run.run_roller,
-        "dispatcher": run.run_dispatcher,
-    }
-    _run(consumer, mains[consumer], data)
+    _run(consumer, import_module(f"fitstream.consumers.run_{consumer}").run, data)
 
 
 @main.command()

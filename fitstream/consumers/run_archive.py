@@ -1,0 +1,36 @@
+"""The archive as a process: Kafka to S3 `raw/`."""
+
+import asyncio
+
+from fitstream.broker import open_producer, open_source
+from fitstream.consumers.archive import GROUP, ArchiveEffect
+from fitstream.consumers.dead_letters import DeadLetters
+from fitstream.consumers.loop import Loop
+from fitstream.consumers.start import generation_of, limits_of
+from fitstream.monitor import monitored
+from fitstream.repo.database import open_repo
+from fitstream.sealing import DataKeys, master_keys
+from fitstream.settings import Settings
+from fitstream.store import open_store
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Archives until `stop`."""
+    async with (
+        monitored(settings.host, settings.metrics_port) as readiness,
+        open_repo(settings) as repo,
+        open_store(settings) as store,
+        open_producer(settings) as producer,
+        open_source(settings, settings.topic, GROUP) as source,
+    ):
+        generation = await generation_of(repo, settings.topic)
+        dead = DeadLetters(repo, producer, settings.dead_topic, generation)
+        keys = DataKeys(store, master_keys(settings))
+        effect = ArchiveEffect(source, store, keys, dead, generation)
+        limits = limits_of(settings)._replace(
+            max_records=settings.archive_max_records,
+            max_bytes=settings.archive_max_bytes,
+            max_age_s=settings.archive_max_age_s,
+        )
+        readiness.is_ready = True
+        await Loop(source, effect, limits, stop).run()
