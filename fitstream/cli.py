@@ -46,14 +46,15 @@ def main() -> None:
 @main.command()
 @click.option("--port", type=int, help="Port to listen on (FITSTREAM_PORT).")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--shared", is_flag=True, hidden=True, help="One of several on this port.")
 @DATA
-def gateway(port: int | None, processes: int, data: Path | None) -> None:
+def gateway(port: int | None, processes: int, shared: bool, data: Path | None) -> None:
     """Serve the API for devices and programs, and the administrators' pages."""
     from fitstream.gateway.run import run_gateway, run_many
 
     if processes > 1:
         sys.exit(run_many(port, processes, _environ(data)))
-    _run("gateway", lambda settings, stop: run_gateway(settings, port, stop), data)
+    _run("gateway", lambda s, stop: run_gateway(s, port, stop, is_shared=shared), data)
 
 
 @main.command()

@@ -30,6 +30,7 @@ from fitstream.settings import Settings
 log = get(__name__)
 _RENEW_EVERY_S = 2.0
 _KILL_AFTER_S = 5.0
+_LAST_WORDS_S = 30.0  # between a child's commit and its end
 _ERROR_CHARS = 2000
 _LINE_BYTES = 1_048_576
 EXIT_RETRY = 75
@@ -134,7 +135,7 @@ class JobRunner:
                         return "cancelled"
             except Conflict:  # taken over, unless it is the child that has just committed
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(child.wait(), _KILL_AFTER_S)
+                    await asyncio.wait_for(child.wait(), _LAST_WORDS_S)
                 return "" if child.returncode == 0 else "lease_lost"
             except Unavailable as error:
                 log.warning("waiting", service=error.service, detail=str(error))

@@ -14,14 +14,16 @@ from fitstream.settings import Settings
 log = get(__name__)
 
 
-async def run_gateway(settings: Settings, port: int | None, stop: asyncio.Event) -> None:
-    """Serves until `stop`."""
-    await serve(make_app(settings), settings, port or settings.port, stop)
+async def run_gateway(
+    settings: Settings, port: int | None, stop: asyncio.Event, *, is_shared: bool = False
+) -> None:
+    """Serves until `stop`; `is_shared` is for one of several processes on one port."""
+    await serve(make_app(settings), settings, port or settings.port, stop, is_shared=is_shared)
 
 
 def run_many(port: int | None, processes: int, environ: dict[str, str]) -> int:
     """Starts `processes` gateways on one port; ends all of them with the first that ends."""
-    command = [sys.executable, "-m", "fitstream", "gateway"]
+    command = [sys.executable, "-m", "fitstream", "gateway", "--shared"]
     command += ["--port", str(port)] if port else []
     children = [
         subprocess.Popen(command, env=environ)  # noqa: S603  our own command

@@ -12,8 +12,19 @@ _KEEP_ALIVE_S = 75
 _BACKLOG = 1024
 
 
-async def serve(app: web.Application, settings: Settings, port: int, stop: asyncio.Event) -> None:
-    """Serves until `stop`: then no new connections, open requests finish, resources close."""
+async def serve(
+    app: web.Application,
+    settings: Settings,
+    port: int,
+    stop: asyncio.Event,
+    *,
+    is_shared: bool = False,
+) -> None:
+    """Serves until `stop`: then no new connections, open requests finish, resources close.
+
+    Only a port that `is_shared` on purpose may have other listeners: the kernel would hand them
+    half of what is meant for us. Raises Halted when the port is taken.
+    """
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -24,7 +35,7 @@ async def serve(app: web.Application, settings: Settings, port: int, stop: async
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, port, backlog=_BACKLOG, reuse_port=True)
+        site = web.TCPSite(runner, settings.host, port, backlog=_BACKLOG, reuse_port=is_shared)
         await _start(site, settings.host, port)
         await stop.wait()
     finally:

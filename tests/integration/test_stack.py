@@ -15,6 +15,7 @@ import pytest
 
 from fitstream.stack.run_file import read_run_file
 from tests.conftest import RunningStack, clean_environ
+from tests.real import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -162,3 +163,43 @@ async def test_every_process_shows_its_metrics_and_health(stack: RunningStack, n
             async with session.get(path) as answer:
                 assert answer.status == 200
                 assert marks in await answer.text()
+
+
+def test_a_gateway_on_a_taken_port_halts_and_says_so(stack: RunningStack) -> None:
+    port = stack.gateway.rpartition(":")[2]
+    done = fitstream("gateway", "--port", port, "--data", str(stack.folder))
+    assert done.returncode == 70
+    assert f"port {port}" in done.stderr
+
+
+async def test_several_gateway_processes_share_one_port(stack: RunningStack) -> None:
+    from aiohttp import ClientSession
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["gateway", "--processes", "2", "--port", str(port), "--data", str(stack.folder)]
+    process = _start(command)
+    try:
+        async with ClientSession(f"http://127.0.0.1:{port}") as session:
+
+            async def answers() -> bool:
+                try:
+                    async with session.get("/readyz") as answer:
+                        return answer.status == 200
+                except OSError:
+                    return False
+
+            await eventually(answers)
+        assert len(psutil.Process(process.pid).children()) == 2
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert process.returncode == 0
+
+
+def _start(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "fitstream", *command],
+        env=clean_environ(),
+        stderr=subprocess.DEVNULL,
+    )
