@@ -77,18 +77,17 @@ class _Many:
         self._present = [i for i, column in enumerate(columns) if column.count(None) < count]
         raw = np.array([columns[i] for i in self._present], dtype=np.float64)
         self._values = np.rint(raw * _SCALES[self._present, None]) if self._present else raw
+        self._absent = np.isnan(self._values)
+        self._gaps: list[bool] = [bool(row.any()) for row in self._absent]
+        self._whole = np.where(self._absent, 0, self._values) if any(self._gaps) else self._values
 
     def scaled(self) -> list[Column | None]:
         columns: list[Column | None] = [None] * len(METRICS)
-        if not self._present:
-            return columns
-        absent = np.isnan(self._values)
-        integers = np.where(absent, 0, self._values).astype(np.int64).tolist()
-        gaps = np.any(absent, axis=1)
+        integers = self._whole.astype(np.int64).tolist()
         for row, index in enumerate(self._present):
             column = integers[row]
-            if gaps[row]:
-                marks = absent[row].tolist()
+            if self._gaps[row]:
+                marks = self._absent[row].tolist()
                 column = [
                     None if gone else value for value, gone in zip(column, marks, strict=True)
                 ]
@@ -100,16 +99,17 @@ class _Many:
         for least, most in _ORDERED:
             low, high = self._of(least), self._of(most)
             if low is not None and high is not None:
-                wrong.update(np.flatnonzero(low > high).tolist())  # false where either is absent
+                above = low > high  # false where either is absent
+                if above.any():
+                    wrong.update(np.flatnonzero(above).tolist())
         return sorted(wrong)
 
     def wrong_minutes(self) -> list[int]:
         present = [row for row, index in enumerate(self._present) if index in MINUTES]
         if len(present) < 2:
             return []  # one alone cannot exceed the slot
-        wrong: list[int] = np.flatnonzero(
-            np.nansum(self._values[present], axis=0) > MINUTES_MAX
-        ).tolist()
+        exceeds = self._whole[present].sum(axis=0) > MINUTES_MAX
+        wrong: list[int] = np.flatnonzero(exceeds).tolist() if exceeds.any() else []
         return wrong
 
     def _of(self, index: int) -> NDArray[np.float64] | None:

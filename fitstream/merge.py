@@ -66,9 +66,10 @@ def tie(values: Values, tz_offset_min: int, deleted: bool) -> int:
 
     More complete wins at equal rev, then the larger hash, so the result never depends on order.
     """
-    marked = [_ABSENT if value is None else value for value in values]
+    absent = values.count(None)
+    marked = [_ABSENT if value is None else value for value in values] if absent else values
     digest = sha256(_PACK(*marked, tz_offset_min, deleted)).digest()
-    count = TOMBSTONE_COUNT if deleted else len(values) - values.count(None)
+    count = TOMBSTONE_COUNT if deleted else len(values) - absent
     return count << _HASH_BITS | int.from_bytes(digest[:8], "big") >> (64 - _HASH_BITS)
 
 

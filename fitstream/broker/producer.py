@@ -40,7 +40,7 @@ class KafkaProducer:
             acks="all",
             enable_idempotence=True,
             compression_type="zstd",
-            linger_ms=5,
+            linger_ms=10,
             max_batch_size=131_072,
             max_request_size=1_048_576,
             request_timeout_ms=int(self._settings.ack_timeout_s * 1000),

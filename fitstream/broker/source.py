@@ -136,6 +136,7 @@ async def open_source(settings: Settings, topic: str, group: str) -> AsyncIterat
         session_timeout_ms=30_000,
         rebalance_timeout_ms=60_000,
         heartbeat_interval_ms=3_000,
+        fetch_min_bytes=32_768,  # or what there is after 100 ms: each answer costs the same
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=2_097_152,
         metadata_max_age_ms=30_000,

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from fitstream.broker import Record, Source
+from fitstream.consumers.buffer import Buffer, Limits
 from fitstream.errors import Conflict, Halted, Rejected, Unavailable
 from fitstream.logs import get
 
@@ -22,6 +23,7 @@ R = TypeVar("R")
 
 _POLL_S = 0.1
 _COMMIT_EVERY_S = 1.0
+_AT_ONCE = 2  # partitions: one batch is prepared while the other is being stored
 _REJECTS_KEPT = 1000
 _REJECTS_MAX = 50
 _REJECTS_IN_A_ROW = 100
@@ -41,16 +43,6 @@ class Reject(NamedTuple):
     record: Record
     code: str
     detail: str
-
-
-class Limits(NamedTuple):
-    """When a batch closes, how long an outage is borne, when a stuck consumer leaves."""
-
-    max_records: int
-    max_bytes: int
-    max_age_s: float
-    unavailable_max_s: float
-    stuck_after_s: float
 
 
 class Effect(Protocol[T]):
@@ -73,28 +65,6 @@ class Effect(Protocol[T]):
         ...
 
 
-class _Buffer:
-    """Records of one partition until count, bytes or age close them into a batch."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.size = 0
-        self.since = 0.0
-
-    def add(self, record: Record) -> None:
-        if not self.records:
-            self.since = time.monotonic()
-        self.records.append(record)
-        self.size += len(record.value)
-
-    def is_closed(self, limits: Limits) -> bool:
-        return bool(self.records) and (
-            len(self.records) >= limits.max_records
-            or self.size >= limits.max_bytes
-            or time.monotonic() - self.since >= limits.max_age_s
-        )
-
-
 class Loop(Generic[T]):
     """Runs one effect over one source until `stop` is set, then finishes what it holds."""
 
@@ -107,7 +77,7 @@ class Loop(Generic[T]):
         self._stop = stop
         self._epoch = -1
         self._positions: dict[int, int] = {}
-        self._buffers: dict[int, _Buffer] = {}
+        self._buffers: dict[int, Buffer] = {}
         self._commits: dict[int, int] = {}
         self._committed_at = 0.0
         self._behind: dict[int, int] = {}
@@ -153,7 +123,7 @@ class Loop(Generic[T]):
             offset = await self._retry(self._resume_point, partition)
             await self._source.seek(partition, offset)
             self._positions[partition] = offset
-            self._buffers[partition] = _Buffer()
+            self._buffers[partition] = Buffer()
 
     async def _resume_point(self, partition: int) -> int:
         return await self._effect.resume(partition, await self._source.ends(partition))
@@ -169,17 +139,33 @@ class Loop(Generic[T]):
 
     async def _write_closed(self, *, rest: bool = False) -> None:
         """Writes every closed batch, or whatever is held; a rebalance leaves it to the next."""
-        for partition, buffer in list(self._buffers.items()):
-            if self._source.epoch() != self._epoch:
-                return
-            if not (buffer.is_closed(self._limits) or (rest and buffer.records)):
-                continue
-            self._buffers[partition] = _Buffer()
-            try:
-                await self._handle(partition, buffer.records)
-            except Conflict as error:
-                log.warning("chunk_dropped", partition=partition, reason=error.code)
-                del self._positions[partition], self._buffers[partition]
+        closed = [
+            partition
+            for partition, buffer in self._buffers.items()
+            if buffer.is_closed(self._limits) or (rest and buffer.records)
+        ]
+        writers = [self._write_each(closed) for _ in range(min(_AT_ONCE, len(closed)))]
+        for result in await asyncio.gather(*writers, return_exceptions=True):
+            if result is not None:
+                raise result
+
+    async def _write_each(self, closed: list[int]) -> None:
+        """Takes partitions from `closed` until there are none; after an error nobody goes on."""
+        try:
+            while closed and self._source.epoch() == self._epoch:
+                await self._write_one(closed.pop(0))
+        except BaseException:
+            closed.clear()
+            raise
+
+    async def _write_one(self, partition: int) -> None:
+        records = self._buffers[partition].records
+        self._buffers[partition] = Buffer()
+        try:
+            await self._handle(partition, records)
+        except Conflict as error:
+            log.warning("chunk_dropped", partition=partition, reason=error.code)
+            del self._positions[partition], self._buffers[partition]
 
     async def _handle(self, partition: int, records: Sequence[Record]) -> None:
         first = self._positions[partition]

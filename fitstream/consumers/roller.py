@@ -28,6 +28,7 @@ from fitstream.store import Store
 from fitstream.weekfile import WeekContent, short_sha
 
 log = get(__name__)
+_CLAIMED_AHEAD = 4  # weeks per roller at a time, so that nobody waits for the slowest of a round
 _RETRY_S = 10.0
 _ALARM_RETRY_S = 600.0
 
@@ -69,13 +70,18 @@ class Roller:
         """Rolls the weeks that are due now; whether there were any."""
         settings = self._settings
         quiet = (settings.late_quiet_s, settings.late_max_s)
+        most = settings.roll_concurrency * _CLAIMED_AHEAD
         async with self._repo.transaction() as db:
-            claims = await weeks.claim_due(
-                db, self._owner, settings.roll_lease_s, quiet, settings.roll_concurrency
-            )
+            claims = await weeks.claim_due(db, self._owner, settings.roll_lease_s, quiet, most)
         crash_point("roller_after_claim")
-        await asyncio.gather(*(self._roll_or_release(claim) for claim in claims))
+        waiting = list(claims)
+        rollers = [self._roll_each(waiting) for _ in range(settings.roll_concurrency)]
+        await asyncio.gather(*rollers)
         return bool(claims)
+
+    async def _roll_each(self, waiting: list[Claim]) -> None:
+        while waiting:
+            await self._roll_or_release(waiting.pop(0))
 
     async def _roll_or_release(self, claim: Claim) -> None:
         try:

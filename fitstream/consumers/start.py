@@ -1,6 +1,6 @@
 """What the two readers of the sample topic start from: the loop's limits and the generation."""
 
-from fitstream.consumers.loop import Limits
+from fitstream.consumers.buffer import Limits
 from fitstream.repo import progress
 from fitstream.repo.database import Repo
 from fitstream.settings import Settings

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fitstream.broker import Record
-from fitstream.consumers.loop import Limits, Loop, Reject, Span
+from fitstream.consumers.buffer import Limits
+from fitstream.consumers.loop import Loop, Reject, Span
 from fitstream.errors import Conflict, Halted, Rejected, Unavailable
 from tests.fakes.broker import FakeBroker, FakeSource
 
