@@ -28,7 +28,8 @@ _SAMPLES = """INSERT INTO sample (tie, src, customer_no, slot, device_no, rev, r
 _WEEKS = """INSERT INTO week_state (customer_no, week, start_slot, end_slot, closed_at)
     SELECT customer_no, w, $2::int - 672, $2::int, now() FROM customer, unnest($1::text[]) w"""
 _STATS = """INSERT INTO customer_stat
-    SELECT customer_no, now() - customer_no * interval '1 second', $1::int, $1::int + $2::int, $2::bigint FROM customer"""
+    SELECT customer_no, now() - customer_no * interval '1 second', $1::int, $1::int + $2::int,
+           $2::bigint FROM customer"""
 
 
 def run(customers: int = 10_000, samples: int = 1_000_000) -> Report:

@@ -27,7 +27,6 @@ from fitstream.store import Store, open_store
 
 Columns = dict[str, Any]
 
-_AT_ONCE = 8
 _ZONES = (ZoneSpan(FIRST_WEEK, "UTC"),)
 _PEOPLE = 100
 
@@ -91,9 +90,9 @@ async def _bare(running: Stack, count: int) -> Speed:
     """The same weeks: only their files encoded, and two objects put for each."""
     async with open_repo(running.settings) as repo, open_store(running.settings) as store:
         contents = await _contents(repo, count)
-        todo = list(enumerate(contents))
+        todo, at_once = list(enumerate(contents)), running.settings.roll_concurrency
         own, started = time.process_time(), time.perf_counter()
-        await asyncio.gather(*(_encode_and_put(store, todo) for _ in range(_AT_ONCE)))
+        await asyncio.gather(*(_encode_and_put(store, todo) for _ in range(at_once)))
         took, used = time.perf_counter() - started, time.process_time() - own
     return Speed(count / took, used / count)
 

@@ -39,7 +39,9 @@ class Cost(NamedTuple):
         return sum(self.parts.values())
 
 
-def run(days: int = 240, singles: int = 3000, day_rate: int = 60, single_rate: int = 600) -> Report:
+def run(
+    days: int = 240, singles: int = 3000, day_rate: int = 100, single_rate: int = 1000
+) -> Report:
     """Three rounds of day posts and of single samples, all new; the least counts."""
     with way() as open_way:
         wearers = asyncio.run(seed_people(open_way.stack, 500))
