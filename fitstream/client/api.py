@@ -102,19 +102,32 @@ class Client:
         post: Mapping[str, Any] | bytes,
         *,
         missing: bool = False,
+        signed: bool = False,
         patience_s: float | None = None,
     ) -> Receipt:
         """The receipt of one post of this device, sent again until it is acknowledged.
 
         `patience_s` replaces the usual number of attempts by a time: how long an outage may last.
+        `signed` asks for `receipt_jws`, which `receipt_keys` verifies.
         Raises Rejected(nothing_acceptable) with `extra["rejected"]` when every row is wrong.
         """
         body = post if isinstance(post, bytes) else msgspec.json.encode(post)
         query = {"missing": "1"} if missing else {}
         call = Call(
-            "POST", "/v1/samples", query, body, attempts=_POST_ATTEMPTS, patience_s=patience_s
+            "POST",
+            "/v1/samples",
+            query,
+            body,
+            attempts=_POST_ATTEMPTS,
+            patience_s=patience_s,
+            headers={"Prefer": "signed-receipt"} if signed else {},
         )
         return msgspec.json.decode((await self._api.send(call)).body, type=Receipt)
+
+    async def receipt_keys(self) -> list[dict[str, str]]:
+        """The public keys of signed receipts as JWKs, the one in use first."""
+        found = await self._read("/.well-known/fitstream-keys", dict[str, list[dict[str, str]]])
+        return found["keys"]
 
     async def samples(
         self, customer_id: str, span: tuple[str, str] = ("", ""), **query: str

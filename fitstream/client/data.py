@@ -181,6 +181,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     server_time: datetime
     next_post_at: datetime
     missing: list[tuple[datetime, datetime]] | None = None
+    receipt_jws: str | None = None
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

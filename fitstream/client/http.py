@@ -46,6 +46,7 @@ class Call(NamedTuple):
     content_type: str = "application/json"
     attempts: int = 1
     patience_s: float | None = None
+    headers: Mapping[str, str] = {}
 
 
 class _Problem(msgspec.Struct):
@@ -96,7 +97,7 @@ class Api:
         raise AssertionError("counting never ends")
 
     async def _once(self, call: Call) -> Answer:
-        headers = dict(self._headers)
+        headers = {**self._headers, **call.headers}
         if call.body is not None:
             headers["Content-Type"] = call.content_type
         try:

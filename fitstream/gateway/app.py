@@ -15,6 +15,7 @@ from fitstream.gateway.api import (
     jobs,
     people,
     readings,
+    receipt_keys,
     samples_post,
     system,
     training,
@@ -30,12 +31,15 @@ from fitstream.gateway.keys import (
     RATES,
     REPO,
     SETTINGS,
+    SIGNER,
     STORE,
 )
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.middlewares import guard
+from fitstream.receipts import Signer
 from fitstream.repo.database import Repo, open_repo
+from fitstream.sealing import master_keys
 from fitstream.settings import Settings
 from fitstream.store import Store, open_store
 
@@ -55,6 +59,7 @@ def make_app(
     """The application; its resources open when it starts and close when it stops."""
     app = web.Application(middlewares=[guard], client_max_size=settings.inflated_max_bytes)
     app[SETTINGS] = settings
+    app[SIGNER] = Signer(master_keys(settings))
     app[IN_FLIGHT] = InFlight(settings.in_flight_max_bytes)
     app[LOGINS] = LoginGuard()
     app[RATES] = RateLimiter(settings.ingest_rate_per_s, settings.ingest_burst)
@@ -84,6 +89,7 @@ def add_routes(app: web.Application) -> None:
     """Every route with the name under which `policy.py` knows it."""
     routes: list[tuple[str, str, Handler, str]] = [
         ("POST", "/v1/samples", samples_post.post_samples, "post_samples"),
+        ("GET", "/.well-known/fitstream-keys", receipt_keys.receipt_keys, "receipt_keys"),
         ("GET", "/v1/time", system.time, "time"),
         ("GET", "/healthz", system.healthz, "healthz"),
         ("GET", "/readyz", system.readyz, "readyz"),

@@ -6,6 +6,7 @@ from fitstream.broker import Observer, Producer
 from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
+from fitstream.receipts import Signer
 from fitstream.repo.database import Repo
 from fitstream.settings import Settings
 from fitstream.store import Store
@@ -19,3 +20,4 @@ KEYS = web.AppKey("keys", KeyCache)
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 LOGINS = web.AppKey("logins", LoginGuard)
 RATES = web.AppKey("rates", RateLimiter)
+SIGNER = web.AppKey("signer", Signer)

@@ -17,7 +17,7 @@ def _allow(who: set[Who], *names: str) -> None:
     POLICY.update(dict.fromkeys(names, frozenset(who)))
 
 
-_allow({"anyone"}, "time", "healthz", "readyz", "metrics", "login", "static")
+_allow({"anyone"}, "receipt_keys", "time", "healthz", "readyz", "metrics", "login", "static")
 _allow({"device"}, "post_samples")
 _allow({"person"}, "logout", "me")
 _allow(

@@ -81,7 +81,8 @@ def test_a_route_that_is_open_to_its_own_customer_names_one() -> None:
 
 def test_what_is_open_to_anyone_is_this_and_no_more() -> None:
     anyone = {name for name, who in policy.POLICY.items() if "anyone" in who}
-    assert anyone == {"time", "healthz", "readyz", "metrics", "login", "static"}
+    named = {"time", "healthz", "readyz", "metrics", "login", "static", "receipt_keys"}
+    assert anyone == named
 
 
 def passes(name: str, principal: Principal, customer: str | None = None) -> bool:

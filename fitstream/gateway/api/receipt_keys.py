@@ -1,0 +1,21 @@
+"""GET /.well-known/fitstream-keys: the public keys that signed receipts are verified with."""
+
+from hashlib import sha256
+
+from aiohttp import web
+
+from fitstream.gateway.keys import SIGNER
+
+
+async def receipt_keys(request: web.Request) -> web.Response:
+    """A JWK set, the key in use first; public and cacheable."""
+    content = request.app[SIGNER].jwk_set()
+    etag = f'"{sha256(content).hexdigest()[:32]}"'
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "public, max-age=300",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if etag in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=content, content_type="application/jwk-set+json", headers=headers)
