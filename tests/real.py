@@ -93,13 +93,15 @@ async def ledger_of(wearer: Wearer) -> list[dict[str, Any]]:
         after = page.next
 
 
-async def wait_for_rows(wearer: Wearer, count: int) -> list[dict[str, Any]]:
+async def wait_for_rows(
+    wearer: Wearer, count: int, timeout_s: float = 60.0
+) -> list[dict[str, Any]]:
     """The ledger of a customer once it holds `count` rows."""
 
     async def check() -> bool:
         return len(await ledger_of(wearer)) == count
 
-    await eventually(check)
+    await eventually(check, timeout_s)
     return await ledger_of(wearer)
 
 

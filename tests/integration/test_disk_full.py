@@ -1,0 +1,131 @@
+"""A full disk under Kafka or Postgres: 503 for devices, and all goes on when there is room."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from fitstream.client import open_client
+from fitstream.stack.run_file import RunFile, read_run_file
+from tests.conftest import QUICK, clean_environ
+from tests.real import (
+    day_of_samples,
+    eventually,
+    last_monday,
+    ledger_of,
+    new_wearer,
+    wait_for_rows,
+)
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
+MONDAY = last_monday()
+SIZE_MB = {"kafka": 160, "postgres": 400}
+
+
+def mounted(folder: Path, size_mb: int) -> bool:
+    """Whether a small file system could be mounted there; only root may."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=0711", "tmpfs", str(folder)]
+    return os.geteuid() == 0 and subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.fixture(params=["kafka", "postgres"])
+def small_disk(request: pytest.FixtureRequest) -> Iterator[tuple[Path, RunFile]]:
+    """A stack whose service `param` lives on a small disk; the disk and the stack's addresses."""
+    folder = Path(tempfile.mkdtemp(prefix="fitstream-full-"))
+    folder.chmod(0o711)
+    disk = folder / request.param
+    disk.mkdir()
+    if not mounted(disk, SIZE_MB[request.param]):
+        shutil.rmtree(folder)
+        pytest.skip("not run: mounting a small disk needs root")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fitstream", "up", "--data", str(folder)],
+        env=clean_environ(**QUICK),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(folder)
+        yield disk, read_run_file(folder)
+    finally:
+        process.terminate()
+        process.wait(30)
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not (folder / "run.json").exists():
+        assert time.monotonic() < deadline, "the stack did not start"
+        time.sleep(0.2)
+
+
+def fill(disk: Path) -> Path:
+    """Takes all the room that is left."""
+    filler = disk / "filler"
+    with filler.open("wb") as file:
+        try:
+            while True:
+                file.write(b"\0" * 65_536)
+                file.flush()
+        except OSError:
+            return filler
+
+
+async def test_a_full_disk_is_503_and_nothing_acknowledged_is_lost(
+    small_disk: tuple[Path, RunFile],
+) -> None:
+    disk, run = small_disk
+    assert run.admin is not None
+    async with (
+        open_client(run.gateway, run.admin.api_key) as admin,
+        ClientSession(run.gateway) as http,
+    ):
+
+        async def is_ready() -> bool:
+            return await admin.server_time() is not None
+
+        await eventually(is_ready, 90)
+        wearer = await new_wearer(admin)
+        await wearer.post(day_of_samples(MONDAY))
+        await wait_for_rows(wearer, 96, 120)
+        filler = fill(disk)
+        accepted = await _post_until_refused_or_done(http, wearer.device.key, wearer)
+        filler.unlink()
+
+        async def takes_posts() -> bool:
+            rows = [{"slot": row["slot"], "steps": 7, "rev": 1} for row in day_of_samples(MONDAY)]
+            return (await wearer.post(rows)).accepted == 96
+
+        await eventually(takes_posts, 120)
+
+        async def holds_what_was_accepted() -> bool:
+            return len(await ledger_of(wearer)) >= 96 + accepted  # what got a 503 may be there too
+
+        await eventually(holds_what_was_accepted, 120)
+
+
+async def _post_until_refused_or_done(http: ClientSession, key: str, wearer: "object") -> int:
+    """Posts new days until one is refused; rows that were acknowledged. Only 202 and 503 occur."""
+    from datetime import timedelta
+
+    accepted = 0
+    for day in range(1, 7):
+        rows = day_of_samples(MONDAY + timedelta(days=day))
+        body = wearer.envelope(rows)  # type: ignore[attr-defined]
+        headers = {"Authorization": f"Bearer {key}"}
+        async with http.post("/v1/samples", json=body, headers=headers) as answer:
+            assert answer.status in (202, 503), await answer.text()
+            if answer.status == 503:
+                assert "Retry-After" in answer.headers
+                return accepted
+        accepted += 96
+    return accepted
