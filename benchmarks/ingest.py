@@ -7,6 +7,7 @@ each post costs more, since fewer share one round of the loop and one request to
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from typing import NamedTuple
 
 from benchmarks import posts
@@ -18,6 +19,7 @@ from benchmarks.stack import Stack, clean_environ, free_port, gateway, program, 
 from fitstream.repo.database import open_repo
 
 ROUNDS = 3
+_TURNS = 5
 _CONNECTIONS = 32
 _WARM = 200  # requests of the first round, before anything is measured
 
@@ -37,8 +39,13 @@ class Figure(NamedTuple):
     outcome: Outcome
 
 
-def run(batches: int = 1000, singles: int = 6000, batch_rate: int = 1200, rate: int = 4000) -> Report:
-    """Three rounds of each server and case in turn; the least of each counts."""
+Figures = dict[str, list[Figure]]
+
+
+def run(
+    batches: int = 700, singles: int = 4000, batch_rate: int = 1200, rate: int = 4000
+) -> Report:
+    """Five rounds of each server and case in turn."""
     with (
         stack() as running,
         gateway(running) as ours,
@@ -86,14 +93,18 @@ def _single(wearers: list[Wearer], count: int, rate: float) -> Case:
     return Case(bodies, 1, rate)
 
 
-def _measure(pairs: dict[str, tuple[tuple[int, int], Case]]) -> dict[str, Figure]:
-    best: dict[str, Figure] = {}
-    for turn in range(ROUNDS):
+def _measure(pairs: dict[str, tuple[tuple[int, int], Case]]) -> Figures:
+    found: dict[str, list[Figure]] = {name: [] for name in pairs}
+    for turn in range(_TURNS):
         for name, ((pid, port), case) in pairs.items():
-            found = measure(pid, port, case, warm=_WARM if turn == 0 else 0)
-            if name not in best or found.cpu_s < best[name].cpu_s:
-                best[name] = found
-    return best
+            found[name].append(measure(pid, port, case, warm=_WARM if turn == 0 else 0))
+    return found
+
+
+def _share(figures: Figures, limit: str, ours: str) -> float:
+    """How much of the limit is reached, turn by turn; the middle one, as the machine is shared."""
+    pairs = zip(figures[limit], figures[ours], strict=True)
+    return median(bare.cpu_s / own.cpu_s for bare, own in pairs)
 
 
 def measure(pid: int, port: int, case: Case, warm: int = 0) -> Figure:
@@ -128,27 +139,30 @@ def _reference(module: str, *arguments: str) -> Iterator[tuple[int, int]]:
         yield pid, port
 
 
-def _report(figures: dict[str, Figure], sizes: dict[str, int]) -> Report:
+def _report(figures: Figures, sizes: dict[str, int]) -> Report:
     rows = [
         {
             "server": name,
-            "cpu_s_per_1000": round(figure.cpu_s, 5),
-            "p50_ms": figure.outcome.p50_ms,
-            "p99_ms": figure.outcome.p99_ms,
-            "generator_kept_up": figure.outcome.kept_up,
+            "least_cpu_s_per_1000": round(best.cpu_s, 5),
+            "all": [round(figure.cpu_s, 4) for figure in figures[name]],
+            "p50_ms": best.outcome.p50_ms,
+            "p99_ms": best.outcome.p99_ms,
+            "generator_kept_up": best.outcome.kept_up,
         }
-        for name, figure in figures.items()
+        for name in figures
+        for best in (min(figures[name], key=lambda figure: figure.cpu_s),)
     ]
-    cost = {name: figure.cpu_s for name, figure in figures.items()}
+    cost = {name: min(figure.cpu_s for figure in found) for name, found in figures.items()}
     days, spoiled, single = cost["gateway, 96"], cost["gateway, 96 with 5 bad"], cost["gateway, 1"]
-    day_share = cost["bare handler, 96"] / days
-    single_share = cost["empty handler, 1"] / single
+    day_share = _share(figures, "bare handler, 96", "gateway, 96")
+    bare_share = _share(figures, "bare handler, 1", "gateway, 1")
+    single_share = _share(figures, "empty handler, 1", "gateway, 1")
     bars = [
         Bar("ingest, 96 per post", f"{days:.4f} CPU-s/1,000", "≤ 0.0085", days <= 0.0085),
         Bar("… of the bare handler", f"{day_share:.0%}", "≥ 75 %", day_share >= 0.75),
         Bar("… with 5 bad rows", f"{spoiled:.4f} CPU-s/1,000", "reported"),
         Bar("ingest, 1 per post", f"{single:.3f} CPU-s/1,000", "≤ 0.28", single <= 0.28),
-        Bar("… of the bare handler", f"{cost['bare handler, 1'] / single:.0%}", "reported"),
+        Bar("… of the bare handler", f"{bare_share:.0%}", "reported"),
         Bar("… of the empty handler", f"{single_share:.0%}", "≥ 50 %", single_share >= 0.5),
     ]
     return Report(rows, bars, sizes)
