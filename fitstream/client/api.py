@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -24,7 +24,16 @@ from fitstream.client.data import (
     WeekSlots,
 )
 from fitstream.client.http import Api, Call, open_api
-from fitstream.client.operations import Job, JobAsked, Model, Pipeline, Run, RunAsked
+from fitstream.client.operations import (
+    DeadLetter,
+    DeadLetters,
+    Job,
+    JobAsked,
+    Model,
+    Pipeline,
+    Run,
+    RunAsked,
+)
 
 T = TypeVar("T")
 _READ_ATTEMPTS = 3
@@ -202,6 +211,18 @@ class Client:
     async def job(self, job_id: str) -> Job:
         """One job."""
         return await self._read(f"/v1/jobs/{quote(job_id)}", Job)
+
+    async def dead_letters(self, **query: str) -> DeadLetters:
+        """A page of dead letters, newest first; takes `state`, `reason`, `after`, `limit`."""
+        return await self._read("/v1/dead-letters", DeadLetters, query)
+
+    async def dead_letter(self, letter_id: str) -> DeadLetter:
+        """One dead letter with its bytes."""
+        return await self._read(f"/v1/dead-letters/{quote(letter_id)}", DeadLetter)
+
+    async def settle_letter(self, letter_id: str, way: Literal["replay", "discard"]) -> DeadLetter:
+        """Applies a parked record or gives it up; raises Rejected when it stays parked."""
+        return await self._send(f"/v1/dead-letters/{quote(letter_id)}/{way}", DeadLetter, None)
 
     async def pipeline(self) -> Pipeline:
         """Counts, lag and freshness of every hop."""

@@ -68,6 +68,39 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that could not be applied; `value` (base64) and `decoded` only where one is read."""
+
+    id: str
+    state: str
+    reason: str
+    detail: str
+    topic: str
+    generation: int
+    partition: int
+    offset: int
+    key: str | None = None
+    size: int
+    parked_at: datetime
+    value: str = ""
+    decoded: dict[str, Any] | None = None
+
+
+class ReasonCount(msgspec.Struct, frozen=True):
+    """How many records were parked for a reason."""
+
+    reason: str
+    count: int
+
+
+class DeadLetters(msgspec.Struct, frozen=True):
+    """A page of dead letters, and how many of its state there are by reason."""
+
+    items: list[DeadLetter]
+    next: str | None
+    reasons: list[ReasonCount]
+
+
 class People(msgspec.Struct, frozen=True):
     """Customers by how lately they were heard of."""
 

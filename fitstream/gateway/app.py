@@ -11,6 +11,7 @@ from fitstream.broker import Observer, Producer, open_observer, open_producer
 from fitstream.gateway.admin.routes import add_pages
 from fitstream.gateway.api import (
     customers,
+    dead_letters,
     devices,
     jobs,
     people,
@@ -110,6 +111,10 @@ def add_routes(app: web.Application) -> None:
         ("GET", "/v1/jobs/{job}", jobs.get_job, "job"),
         ("POST", "/v1/jobs/{job}/cancel", jobs.cancel_job, "job_cancel"),
         ("POST", "/v1/jobs/{job}/retry", jobs.retry_job, "job_retry"),
+        ("GET", "/v1/dead-letters", dead_letters.list_dead_letters, "letters"),
+        ("GET", "/v1/dead-letters/{letter}", dead_letters.get_dead_letter, "letter"),
+        ("POST", "/v1/dead-letters/{letter}/replay", dead_letters.replay, "letter_replay"),
+        ("POST", "/v1/dead-letters/{letter}/discard", dead_letters.discard, "letter_discard"),
     ]
     of_customer: list[tuple[str, str, Handler, str]] = [
         ("GET", "", customers.get_customer, "get_customer"),

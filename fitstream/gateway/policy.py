@@ -30,6 +30,7 @@ _allow(
     "programmes", "create_customer", "list_customers", "patch_customer", "put_account",
     "create_device", "patch_device", "delete_device", "create_device_key", "roll_week",
     "create_run", "runs", "run", "models", "model", "jobs", "job", "job_cancel", "job_retry",
+    "letters", "letter", "letter_replay", "letter_discard",
     "pipeline",
 )  # fmt: skip
 

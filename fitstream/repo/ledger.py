@@ -1,10 +1,10 @@
 """The ledger's one write: a chunk of one partition in one transaction; a repeat changes nothing.
 
-Shared by the ledger consumer and by replay. Must not commit anything to Kafka.
+Shared by the ledger consumer and by replays, which leave the consumer's progress alone. Must not
+commit anything to Kafka.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from fitstream import events
 from fitstream.clock import Week, Zones, ZoneSpan, week_of
 from fitstream.errors import Conflict
 from fitstream.events import SampleBatch
+from fitstream.repo.contacts import Contact, instant_of, touch_customers, touch_devices
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch
 from fitstream.repo.queries import sql
 
@@ -94,22 +95,29 @@ class LedgerWriter:
 
         Raises Conflict(stale_consumer) when progress is not where the chunk begins.
         """
-        refs = await _devices(db, {batch.device_id for _, batch in chunk.batches})
-        known = [(offset, batch) for offset, batch in chunk.batches if _belongs(batch, refs)]
-        unknown = [offset for offset, batch in chunk.batches if not _belongs(batch, refs)]
-        stage = _stage(chunk.generation, known, refs)
+        written = await self.merge(db, chunk.generation, chunk.batches)
+        await _move(db, chunk, written)
+        return written
+
+    async def merge(
+        self, db: Db, generation: int, batches: Sequence[tuple[int, SampleBatch]]
+    ) -> Written:
+        """The same for batches by offset that are read again: progress stays where it is."""
+        refs = await _devices(db, {batch.device_id for _, batch in batches})
+        known = [(offset, batch) for offset, batch in batches if _belongs(batch, refs)]
+        unknown = [offset for offset, batch in batches if not _belongs(batch, refs)]
+        stage = _stage(generation, known, refs)
         changed = await self._apply(db, stage) if stage.rows else []
-        await _touch_devices(db, known, refs)
-        await _touch_customers(db, known, refs, changed)
+        contacts = [_contact(batch, refs[batch.device_id]) for _, batch in known]
+        await touch_devices(db, contacts)
+        await touch_customers(db, contacts, _gained(changed))
         await _mark(db, stage, changed)
-        written = Written(
+        return Written(
             stage.samples,
             sum(week.inserted for week in changed),
             sum(week.updated for week in changed),
             unknown,
         )
-        await _move(db, chunk, written)
-        return written
 
     async def _apply(self, db: Db, stage: _Stage) -> list[Upserted]:
         if self._skip_direct == 0:
@@ -134,6 +142,18 @@ async def _copy(db: Db, table: str, rows: dict[Key, SampleTuple]) -> None:
 def _belongs(batch: SampleBatch, refs: dict[str, _Device]) -> bool:
     ref = refs.get(batch.device_id)
     return ref is not None and ref.customer_id == batch.customer_id
+
+
+def _contact(batch: SampleBatch, ref: _Device) -> Contact:
+    return Contact(ref.device_no, ref.customer_no, batch)
+
+
+def _gained(changed: Iterable[Upserted]) -> dict[int, int]:
+    """New rows by customer."""
+    gained: dict[int, int] = {}
+    for week in changed:
+        gained[week.customer_no] = gained.get(week.customer_no, 0) + week.inserted
+    return gained
 
 
 def _stage(
@@ -205,69 +225,6 @@ async def _mark(db: Db, stage: _Stage, changed: Sequence[Upserted]) -> None:
     await execute(db, "ledger.mark_weeks_dirty", *_bounds(touched))
 
 
-async def _touch_devices(
-    db: Db, known: Sequence[tuple[int, SampleBatch]], refs: dict[str, _Device]
-) -> None:
-    """Last contact, completeness and refused slots, from the envelopes."""
-    latest: dict[int, SampleBatch] = {}
-    through: dict[int, int] = {}
-    rejects: list[tuple[int, int, int, str]] = []
-    for _, batch in known:
-        ref = refs[batch.device_id]
-        latest[ref.device_no] = batch
-        if batch.complete_through is not None:
-            known_through = through.get(ref.device_no, 0)
-            through[ref.device_no] = max(known_through, batch.complete_through)
-        rejects += [
-            (ref.customer_no, slot, ref.device_no, code)
-            for slot, code in batch.rejects
-            if slot is not None
-        ]
-    numbers = sorted(latest)
-    await execute(
-        db,
-        "ledger.touch_devices",
-        numbers,
-        [_instant(latest[no].received_at) for no in numbers],
-        [through.get(no) for no in numbers],
-        [latest[no].app_version for no in numbers],
-        [_skew(latest[no]) for no in numbers],
-    )
-    if rejects:
-        columns = [list(column) for column in zip(*rejects, strict=True)]
-        await execute(db, "ledger.insert_rejects", *columns)
-
-
-async def _touch_customers(
-    db: Db,
-    known: Sequence[tuple[int, SampleBatch]],
-    refs: dict[str, _Device],
-    changed: Sequence[Upserted],
-) -> None:
-    """Last contact, reach and count of the customers."""
-    gained: dict[int, int] = {}
-    for u in changed:
-        gained[u.customer_no] = gained.get(u.customer_no, 0) + u.inserted
-    at: dict[int, int] = {}
-    slots: dict[int, list[int]] = {}
-    for _, batch in known:
-        customer_no = refs[batch.device_id].customer_no
-        at[customer_no] = max(at.get(customer_no, 0), batch.received_at)
-        ends = slots.setdefault(customer_no, [])
-        if batch.columns.slot:
-            ends += [min(batch.columns.slot), max(batch.columns.slot)]
-    numbers = sorted(at)
-    await execute(
-        db,
-        "ledger.touch_customers",
-        numbers,
-        [_instant(at[no]) for no in numbers],
-        [min(slots[no], default=None) for no in numbers],
-        [max(slots[no], default=None) for no in numbers],
-        [gained.get(no, 0) for no in numbers],
-    )
-
-
 async def _move(db: Db, chunk: Chunk, written: Written) -> None:
     newest = max((batch.received_at for _, batch in chunk.batches), default=None)
     moved = await execute(
@@ -282,17 +239,8 @@ async def _move(db: Db, chunk: Chunk, written: Written) -> None:
         written.samples,
         written.inserted,
         written.updated,
-        None if newest is None else _instant(newest),
+        None if newest is None else instant_of(newest),
     )
     if not moved:
         text = f"partition {chunk.partition} is not at {chunk.first} any more"
         raise Conflict("stale_consumer", text)
-
-
-def _skew(batch: SampleBatch) -> float | None:
-    """Seconds the device's clock is ahead of ours, as far as its post tells."""
-    return None if batch.sent_at is None else (batch.sent_at - batch.received_at) / 1000
-
-
-def _instant(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -28,6 +28,10 @@ PATHS = [
     "/v1/customers/{customer}/weeks/2026-W47/versions/99999999999/file",
     f"/v1/jobs?state={NUL}",
     f"/v1/jobs/{NUL}",
+    f"/v1/dead-letters?reason={NUL}",
+    f"/v1/dead-letters?after={cursor(2**70)}",
+    f"/v1/dead-letters/{NUL}",
+    "/v1/dead-letters/99999999999999999999",
     f"/v1/models/{NUL}",
     f"/v1/training-runs/{NUL}",
 ]

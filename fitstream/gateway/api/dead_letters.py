@@ -1,0 +1,106 @@
+"""Dead letters: what could not be applied and why; replay and discard."""
+
+import base64
+from typing import Any
+
+from aiohttp import web
+
+from fitstream import events
+from fitstream.clock import slot_start
+from fitstream.errors import NotFound, Rejected
+from fitstream.events import SampleBatch
+from fitstream.gateway.api.answers import after, answer, cursor, limit
+from fitstream.gateway.keys import REPO
+from fitstream.merge import unscaled
+from fitstream.operations import dead_letters as operations
+from fitstream.repo import dead_letters
+from fitstream.repo.contacts import instant_of
+from fitstream.repo.dead_letters import DeadLetter, Only
+
+_ID_MAX = 2**63 - 1
+
+
+async def list_dead_letters(request: web.Request) -> web.Response:
+    count = limit(request)
+    only = Only(request.query.get("state") or None, request.query.get("reason") or None)
+    position = after(request, int)
+    async with request.app[REPO].connection() as db:
+        found = await dead_letters.list_dead_letters(db, position, only, count)
+        reasons = await dead_letters.reason_counts(db, only.state)
+    following = cursor(found[-1].id) if len(found) == count else None
+    items = [_shown(letter) for letter in found]
+    return answer({"items": items, "next": following, "reasons": reasons})
+
+
+async def get_dead_letter(request: web.Request) -> web.Response:
+    return answer(await _whole(request, _id(request)))
+
+
+async def replay(request: web.Request) -> web.Response:
+    await operations.replay(request.app[REPO], _id(request))
+    return answer(await _whole(request, _id(request)))
+
+
+async def discard(request: web.Request) -> web.Response:
+    await operations.discard(request.app[REPO], _id(request))
+    return answer(await _whole(request, _id(request)))
+
+
+def _id(request: web.Request) -> int:
+    """The number of the path; what is none is not found."""
+    text = request.match_info["letter"]
+    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > _ID_MAX:
+        raise NotFound(f"dead letter {text}")
+    return int(text)
+
+
+async def _whole(request: web.Request, letter_id: int) -> dict[str, Any]:
+    """One with its bytes, and what they say where they can be read."""
+    async with request.app[REPO].connection() as db:
+        letter = await dead_letters.get_dead_letter(db, letter_id)
+        value = await dead_letters.value_of(db, letter_id)
+    shown = {"value": base64.b64encode(value).decode(), "decoded": decoded(value)}
+    return _shown(letter) | shown
+
+
+def _shown(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": str(letter.id),
+        "state": letter.state,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.topic,
+        "generation": letter.generation,
+        "partition": letter.partition,
+        "offset": letter.record_offset,
+        "key": None if letter.key is None else letter.key.decode(errors="replace"),
+        "size": letter.size,
+        "parked_at": letter.at,
+    }
+
+
+def decoded(value: bytes) -> dict[str, Any] | None:
+    """The post that the bytes hold, None when they cannot be read as one."""
+    try:
+        batch = events.decode(value)
+        return _post(batch)
+    except (Rejected, *operations.UNFIT):
+        return None
+
+
+def _post(batch: SampleBatch) -> dict[str, Any]:
+    through = batch.complete_through
+    return {
+        "batch_id": batch.batch_id,
+        "customer_id": batch.customer_id,
+        "device_id": batch.device_id,
+        "received_at": instant_of(batch.received_at),
+        "sent_at": None if batch.sent_at is None else instant_of(batch.sent_at),
+        "complete_through": None if through is None else slot_start(through),
+        "app_version": batch.app_version,
+        "samples": [
+            {"slot": slot_start(slot), **unscaled(row.values), "rev": row.rev}
+            | ({"deleted": True} if row.deleted else {})
+            for slot, row in events.rows(batch.columns)
+        ],
+    }

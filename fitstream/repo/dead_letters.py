@@ -1,0 +1,87 @@
+"""Dead letters as rows: what is parked, why, and what became of it. Nothing is ever deleted."""
+
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from fitstream.errors import Conflict, NotFound
+from fitstream.repo.database import Db, execute, fetch, fetch_value
+
+Settled = Literal["replayed", "discarded"]
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A record that could not be applied, without its bytes."""
+
+    id: int
+    topic: str
+    generation: int
+    partition: int
+    record_offset: int
+    reason: str
+    detail: str
+    key: bytes | None
+    size: int
+    state: str
+    at: datetime
+
+
+class ReasonCount(msgspec.Struct, frozen=True):
+    """How many records were parked for a reason."""
+
+    reason: str
+    count: int
+
+
+class Only(NamedTuple):
+    """Which of them a list shows; None means any."""
+
+    state: str | None = None
+    reason: str | None = None
+
+
+async def list_dead_letters(db: Db, after: int | None, only: Only, limit: int) -> list[DeadLetter]:
+    """Newest first, after the id that the page before ended with."""
+    return await fetch(db, DeadLetter, "dead_letters.list_dead_letters", after, *only, None, limit)
+
+
+async def reason_counts(db: Db, state: str | None) -> list[ReasonCount]:
+    """How many of each reason, most first."""
+    return await fetch(db, ReasonCount, "dead_letters.reason_counts", state)
+
+
+async def get_dead_letter(db: Db, letter_id: int) -> DeadLetter:
+    """One; raises NotFound."""
+    only = (None, None, None, letter_id, 1)
+    found = await fetch(db, DeadLetter, "dead_letters.list_dead_letters", *only)
+    if not found:
+        raise NotFound(f"dead letter {letter_id}")
+    return found[0]
+
+
+async def value_of(db: Db, letter_id: int) -> bytes:
+    """The original bytes; raises NotFound."""
+    found = await fetch_value(db, "dead_letters.value_of", letter_id)
+    if found is None:
+        raise NotFound(f"dead letter {letter_id}")
+    return bytes(found)
+
+
+async def lock_parked(db: Db, letter_id: int) -> None:
+    """Holds one until the transaction ends. Raises NotFound, Conflict(not_parked)."""
+    state = await fetch_value(db, "dead_letters.lock_state", letter_id)
+    if state is None:
+        raise NotFound(f"dead letter {letter_id}")
+    if state != "parked":
+        raise Conflict("not_parked", f"dead letter {letter_id} is {state} already")
+
+
+async def settle(db: Db, letter_id: int, state: Settled) -> None:
+    """Marks one that the caller has locked."""
+    await execute(db, "dead_letters.settle", letter_id, state)
+
+
+async def keep_parked(db: Db, letter_id: int, reason: str, detail: str) -> None:
+    """It stays, with what was wrong this time."""
+    await execute(db, "dead_letters.keep_parked", letter_id, reason, detail)

@@ -1,0 +1,30 @@
+-- name: list_dead_letters -> DeadLetter
+-- Dead letters without their bytes, newest first, perhaps of one state or reason.
+SELECT id, topic, generation, partition, record_offset, reason, detail, key,
+       octet_length(value) AS size, state, at
+FROM dead_letter
+WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR state = $2)
+  AND ($3::text IS NULL OR reason = $3) AND ($4::bigint IS NULL OR id = $4)
+ORDER BY id DESC LIMIT $5
+
+-- name: reason_counts -> ReasonCount
+-- How many there are of each reason, perhaps of one state only.
+SELECT reason, count(*) AS count FROM dead_letter
+WHERE $1::text IS NULL OR state = $1
+GROUP BY reason ORDER BY count DESC, reason
+
+-- name: value_of
+-- The original bytes of one.
+SELECT value FROM dead_letter WHERE id = $1
+
+-- name: lock_state
+-- The state of one, held until the caller's transaction ends.
+SELECT state FROM dead_letter WHERE id = $1 FOR UPDATE
+
+-- name: settle
+-- One that is not parked any more.
+UPDATE dead_letter SET state = $2 WHERE id = $1 AND state = 'parked'
+
+-- name: keep_parked
+-- Why it could not be applied this time either.
+UPDATE dead_letter SET reason = $2, detail = $3 WHERE id = $1 AND state = 'parked'
