@@ -76,6 +76,16 @@ class DataKeys:
             key = self._unwrap(customer_id, await self._store.get(_object(customer_id)))
         except NotFound:
             key = await self._make(customer_id)
+        return self._keep(customer_id, key)
+
+    async def existing_key(self, customer_id: str) -> bytes:
+        """The customer's key, none is made; raises NotFound, Rejected(unsealable)."""
+        if customer_id in self._known:
+            return self._known[customer_id]
+        key = self._unwrap(customer_id, await self._store.get(_object(customer_id)))
+        return self._keep(customer_id, key)
+
+    def _keep(self, customer_id: str, key: bytes) -> bytes:
         self._known[customer_id] = key
         if len(self._known) > _KEYS_CACHED:
             self._known.popitem(last=False)

@@ -57,7 +57,7 @@ class KafkaSource:
             )
         except (KafkaError, OSError) as error:
             raise Unavailable("kafka", str(error)) from error
-        return [_record(message) for messages in found.values() for message in messages]
+        return [record_of(message) for messages in found.values() for message in messages]
 
     def epoch(self) -> int:
         return self._listener.epoch
@@ -113,7 +113,7 @@ class KafkaSource:
             raise Unavailable("kafka", str(error)) from error
         finally:
             await stop_client(reader)
-        records = [_record(message) for messages in found.values() for message in messages]
+        records = [record_of(message) for messages in found.values() for message in messages]
         return records[0] if records and records[0].offset == offset else None
 
     async def stop(self) -> None:
@@ -149,7 +149,8 @@ async def open_source(settings: Settings, topic: str, group: str) -> AsyncIterat
         await source.stop()
 
 
-def _record(message: Any) -> Record:
+def record_of(message: Any) -> Record:
+    """A message of aiokafka as a record."""
     return Record(
         message.topic,
         message.partition,

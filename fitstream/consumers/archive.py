@@ -6,8 +6,7 @@ has seen.
 
 from collections.abc import Sequence
 
-import msgspec
-
+from fitstream.archived import ArchivedRecord, archive_key, decode_archive, encode_archive
 from fitstream.broker import Record, Source
 from fitstream.consumers.dead_letters import DeadLetters
 from fitstream.consumers.loop import Reject, Span
@@ -20,18 +19,6 @@ from fitstream.store import Store
 
 log = get(__name__)
 GROUP = "archive"
-
-
-class ArchivedRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One record of an object: offset and customer in the clear, all else sealed."""
-
-    offset: int
-    customer_id: str
-    sealed: bytes
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[ArchivedRecord])
 
 
 class ArchiveEffect:
@@ -68,7 +55,7 @@ class ArchiveEffect:
         if not items:
             return
         crash_point("archive_before_put")
-        body = _encoder.encode([await self._archived(partition, *item) for item in items])
+        body = encode_archive([await self._archived(partition, *item) for item in items])
         first, last = items[0][0].offset, items[-1][0].offset
         key = archive_key(items[0][0].topic, self._generation, partition, (first, last))
         try:
@@ -100,14 +87,3 @@ class ArchiveEffect:
                 raise Halted(f"{key} holds other records than the topic: one of them was replaced")
         if len(there) != len(items):
             raise Halted(f"{key} holds {len(there)} records, the topic {len(items)}")
-
-
-def archive_key(topic: str, generation: int, partition: int, offsets: tuple[int, int]) -> str:
-    """Object name of an archived batch: both ends in it, so a re-cut batch gets another name."""
-    first, last = offsets
-    return f"raw/{topic}/{generation}/{partition}/{first:019d}-{last:019d}.msgpack"
-
-
-def decode_archive(body: bytes) -> list[ArchivedRecord]:
-    """The records of an archived object, still sealed."""
-    return _decoder.decode(body)

@@ -2,13 +2,36 @@
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from msgspec.json import encode
+from msgspec.structs import replace
 
 from fitstream.client import Client
-from fitstream.receipts import PublicKey, public_key, verify
-from tests.real import day_of_samples, last_monday, new_wearer
+from fitstream.client.data import Receipt
+from fitstream.clock import slot_of
+from fitstream.errors import Rejected
+from fitstream.events import decode
+from fitstream.operations.receipts import verify_receipts
+from fitstream.operations.records import Vault
+from fitstream.receipts import PublicKey, Signer, public_key, verify
+from fitstream.repo import customers
+from fitstream.repo.database import open_repo
+from fitstream.sealing import DataKeys, master_keys
+from fitstream.store import open_store
+from tests.conftest import RunningStack
+from tests.real import (
+    Wearer,
+    at,
+    day_of_samples,
+    eventually,
+    last_monday,
+    ledger_of,
+    new_wearer,
+    wait_for_rows,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -59,3 +82,113 @@ async def test_published_keys_can_be_cached(http: ClientSession) -> None:
     async with http.get("/.well-known/fitstream-keys", headers={"If-None-Match": etag}) as again:
         assert again.status == 304
         assert await again.read() == b""
+
+
+async def posted(wearer: Wearer, count: int = 4, signed: bool = True) -> Receipt:
+    """The receipt of a post that the ledger has read."""
+    samples = day_of_samples(last_monday())[:count]
+    receipt = await wearer.phone.post_samples(wearer.envelope(samples), signed=signed)
+    await wait_for_rows(wearer, count)
+    return receipt
+
+
+def file_of(folder: Path, *lines: bytes | str) -> Path:
+    """A file of these lines."""
+    path = folder / "receipts"
+    path.write_bytes(b"\n".join(x.encode() if isinstance(x, str) else x for x in lines))
+    return path
+
+
+async def test_receipts_of_what_is_stored_are_clean(
+    stack: RunningStack, admin: Client, tmp_path: Path
+) -> None:
+    one, two = await new_wearer(admin), await new_wearer(admin)
+    signed, plain = await posted(one), await posted(two, signed=False)
+    await one.post([{"slot": at(last_monday(), 0), "steps": 9, "rev": 1}])
+
+    async def is_corrected() -> bool:
+        return (await ledger_of(one))[0]["rev"] == 1
+
+    await eventually(is_corrected)
+    path = file_of(
+        tmp_path, encode(signed), str(signed.receipt_jws), b"", encode(plain), encode(plain)
+    )
+    report = await verify_receipts(stack.settings, path)
+    assert report.is_clean, report.lines()
+    assert (report.signed, report.unsigned, report.in_kafka) == (2, 2, 4)
+    assert report.samples["current"] == 14
+    assert report.samples["superseded"] == 2
+
+
+async def test_forged_receipts_are_found(
+    stack: RunningStack, admin: Client, tmp_path: Path
+) -> None:
+    receipt = await posted(await new_wearer(admin))
+    changed = replace(receipt, accepted=5)
+    unsigned = replace(receipt, receipt_jws=None)
+    jws = str(receipt.receipt_jws)
+    stranger = Signer([b"x" * 32]).sign(encode(unsigned)).decode()
+    beyond = replace(unsigned, offset=receipt.offset + 100_000)
+    lines = [
+        encode(changed),
+        encode(replace(unsigned, content_sha="0" * 64)),
+        encode(replace(unsigned, batch_id="0" * 24)),
+        encode(replace(unsigned, accepted=3)),
+        jws[:-4] + "AAAA",
+        stranger,
+        encode(beyond),
+        b'{"batch_id": 1}',
+        b"\xff\xfe",
+    ]
+    report = await verify_receipts(stack.settings, file_of(tmp_path, *lines))
+    assert not report.is_clean
+    assert report.differences == len(lines), report.lines()
+    told = "\n".join(report.lines())
+    for what in (
+        "line 1: says something else", "content_sha", "the record there is batch",
+        "the receipt 3", "bad_signature", "unknown_key", "neither Kafka", "not a receipt",
+    ):  # fmt: skip
+        assert what in told
+
+
+async def test_a_row_that_is_gone_from_the_ledger_is_found(
+    stack: RunningStack, admin: Client, tmp_path: Path
+) -> None:
+    wearer = await new_wearer(admin)
+    receipt = await posted(wearer)
+    gone = slot_of(last_monday()) + 2
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        customer = await customers.get_customer(db, wearer.customer.id)
+        await db.execute(
+            "DELETE FROM sample WHERE customer_no = $1 AND slot = $2", customer.customer_no, gone
+        )
+    report = await verify_receipts(stack.settings, file_of(tmp_path, encode(receipt)))
+    assert report.samples["missing"] == 1
+    assert f"1 of 4 samples are not in the ledger: {at(last_monday(), 2)}" in report.lines()[3]
+
+
+async def test_the_archive_answers_where_kafka_no_longer_can(
+    stack: RunningStack, admin: Client, tmp_path: Path
+) -> None:
+    receipt = await posted(await new_wearer(admin))
+    place = (stack.settings.topic, receipt.generation, receipt.partition)
+    async with open_store(stack.settings) as store:
+        keys = DataKeys(store, master_keys(stack.settings))
+
+        async def is_archived() -> bool:
+            found = [found async for found in Vault(store, keys).find(place, [receipt.offset])]
+            return bool(found)
+
+        await eventually(is_archived)
+        found = [each async for each in Vault(store, keys).find(place, [receipt.offset])]
+        other = DataKeys(store, [b"x" * 32])
+        closed = [each async for each in Vault(store, other).find(place, [receipt.offset])]
+    assert [(each.offset, each.where) for each in found] == [(receipt.offset, "archive")]
+    assert found[0].value is not None
+    assert decode(found[0].value).batch_id == receipt.batch_id
+    assert [each.value for each in closed] == [None]
+
+
+async def test_a_file_that_is_not_there_is_said_so(stack: RunningStack, tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="cannot be read"):
+        await verify_receipts(stack.settings, tmp_path / "none")
