@@ -4,34 +4,21 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from fitstream.cli_parts import DATA, target
+from fitstream.cli_parts import environ as _environ
+from fitstream.cli_parts import number as _number
+from fitstream.cli_parts import or_complain as _or_complain
+from fitstream.cli_parts import run as _run
+
 if TYPE_CHECKING:
     from fitstream.settings import Settings
-
-T = TypeVar("T")
-DATA = click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Speak to the stack that `fitstream up` runs on this directory.",
-)
-
-
-N = TypeVar("N", int, float)
-
-
-def target(command: "Callable[..., None]") -> "Callable[..., None]":
-    """Options that name an API: a stack's folder, or an address with a key."""
-    key = click.option("--key", envvar="ADMIN_KEY", help="An administrator's key.")
-    url = click.option("--url", help="Address of a gateway.")
-    return DATA(url(key(command)))
-
 
 DEMO_FILE = "dataset/wearers_15min.parquet"
 FIRST_ADMIN = "admin@fitstream.invalid"
@@ -227,6 +214,23 @@ def simulate(verify: bool, **more: Any) -> None:
     sys.exit(run_simulate(Order(**more | {"live": more["live"] or not more["days"]}), api, verify))
 
 
+@main.command("dead-letters")
+@click.option("--reason", default="", help="Only those parked for this reason.")
+@click.option(
+    "--state", type=click.Choice(["parked", "replayed", "discarded", "all"]), default="parked"
+)
+@click.option("--replay", default="", metavar="ID|all", help="Apply one again, or all parked ones.")
+@click.option("--discard", default="", metavar="ID", help="Give one up; its bytes are kept.")
+@target
+def dead_letters(data: Path | None, url: str | None, key: str | None, **more: str) -> None:
+    """List records that could not be applied, apply them again, or give them up."""
+    from fitstream.operations.run_dead_letters import Order, run_dead_letters
+    from fitstream.stack.target import find_target
+
+    api = _or_complain(lambda: find_target(data, url, key))
+    sys.exit(_or_complain(lambda: run_dead_letters(api, Order(**more))))
+
+
 @main.command()
 @click.option("--data", type=click.Path(path_type=Path), default=Path("demo-data"))
 @click.option("--file", type=click.Path(path_type=Path), default=Path(DEMO_FILE))
@@ -236,39 +240,3 @@ def demo(data: Path, file: Path, leave: bool) -> None:
     from fitstream.demo.run import run_demo
 
     sys.exit(run_demo(data, file, leave))
-
-
-def _number(text: str, kind: "type[N]", option: str) -> "N":
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a number", param_hint=option) from error
-
-
-def _run(
-    name: str,
-    run: "Callable[[Settings, asyncio.Event], Awaitable[None]]",
-    data: Path | None,
-) -> None:
-    from fitstream.process import run as run_process
-
-    sys.exit(run_process(name, run, _environ(data)))
-
-
-def _environ(data: Path | None) -> dict[str, str]:
-    """The environment, with the addresses of the stack on `data` below what is set by hand."""
-    if data is None:
-        return dict(os.environ)
-    from fitstream.stack.run_file import environ_of
-
-    return _or_complain(lambda: environ_of(data)) | dict(os.environ)
-
-
-def _or_complain(call: "Callable[[], T]") -> "T":
-    """What `call` returns; an error of ours ends the command with its sentence."""
-    from fitstream.errors import FitstreamError
-
-    try:
-        return call()
-    except FitstreamError as error:
-        raise click.ClickException(str(error)) from error

@@ -39,6 +39,8 @@ PAGES = [
     ("/admin/models", "Models", "Weighted climatology"),
     ("/admin/jobs", "Jobs", "Cohort training"),
     ("/admin/jobs?state=failed", "Jobs", ""),
+    ("/admin/dead-letters?state=any", "Dead letters", "Their bytes are kept"),
+    ("/admin/dead-letters?reason=no_such_reason", "Dead letters", "No such records"),
 ]
 
 

@@ -1,7 +1,9 @@
 """Dead letters over the API of the running system: read, replayed, discarded, never deleted."""
 
+import asyncio
 import base64
 import random
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -167,3 +169,32 @@ async def _progress(repo: Repo) -> int:
 async def _until(wearer: Wearer, steps: list[int]) -> None:
     found = await wait_for_rows(wearer, len(steps))
     assert [row["steps"] for row in found] == steps
+
+
+async def test_the_command_lists_replays_and_discards(
+    stack: RunningStack, admin: Client, rows: Repo
+) -> None:
+    wearer = await new_wearer(admin)
+    reason = f"odd_{random.randrange(2**40)}"
+    good = await park(rows, events.encode(batch(wearer.customer.id, wearer.device.id)), reason)
+    bad = await park(rows, b"x", reason)
+    assert reason in await _command(stack, 0, "--reason", reason)
+    told = await _command(stack, 1, "--reason", reason, "--replay", "all")
+    assert "1 replayed, 1 stay parked" in told
+    assert (await admin.dead_letter(good)).state == "replayed"
+    assert "discarded" in await _command(stack, 0, "--discard", bad)
+    assert bad in await _command(stack, 0, "--state", "discarded")
+    assert "discarded already" in await _command(stack, 1, "--replay", bad)
+
+
+async def _command(stack: RunningStack, expected: int, *arguments: str) -> str:
+    """What `fitstream dead-letters` says; its exit code must be `expected`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fitstream", "dead-letters", "--data", str(stack.folder)),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == expected, said
+    return said.decode()

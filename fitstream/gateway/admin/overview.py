@@ -135,7 +135,7 @@ def attention_of(found: Pipeline) -> list[Attention]:
         items.append(Attention("bad", "Jobs", text, "/admin/jobs?state=failed", "Retry"))
     if found.dead_letters:
         text = f"{count_of(found.dead_letters, 'record')} could not be read and lie parked"
-        items.append(Attention("bad", "Dead letters", text))
+        items.append(Attention("bad", "Dead letters", text, "/admin/dead-letters", "Show"))
     if silent > 0:
         text = f"{count_of(silent, 'customer')} without data for 24 h"
         items.append(Attention("", "Silent", text, "/admin/customers?filter=silent", "List"))

@@ -20,11 +20,12 @@ from fitstream.client.data import (
     Week,
     WeekSlots,
 )
-from fitstream.client.operations import Job, Model, Pipeline, Run
+from fitstream.client.operations import DeadLetter, DeadLetters, Job, Model, Pipeline, Run
 from fitstream.clock import day_bounds, slot_start
 from fitstream.combined import combine
 from fitstream.errors import NotFound
 from fitstream.gateway.api import customers as customer_views
+from fitstream.gateway.api import dead_letters as letter_views
 from fitstream.gateway.api import devices as device_views
 from fitstream.gateway.api import jobs as job_views
 from fitstream.gateway.api import readings, system, training
@@ -132,6 +133,17 @@ async def jobs(request: web.Request, state: str, kind: str, after: str) -> Items
 async def job(request: web.Request) -> Job:
     """The job of the path."""
     return await ask(request, job_views.get_job, Job)
+
+
+async def dead_letters(request: web.Request, state: str, reason: str, after: str) -> DeadLetters:
+    """A page of dead letters, newest first."""
+    query = {"state": state, "reason": reason, "after": after, "limit": "30"}
+    return await ask(request, letter_views.list_dead_letters, DeadLetters, **query)
+
+
+async def dead_letter(request: web.Request) -> DeadLetter:
+    """The dead letter of the path."""
+    return await ask(request, letter_views.get_dead_letter, DeadLetter)
 
 
 async def run(request: web.Request) -> Run:

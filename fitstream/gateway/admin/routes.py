@@ -6,6 +6,7 @@ from fitstream.gateway.admin import (
     account,
     customer,
     customers,
+    dead_letters,
     devices,
     door,
     explore,
@@ -40,6 +41,8 @@ _PAGES: list[tuple[str, PageHandler, str]] = [
     ("/models/runs/{run}", models.show_run, "run"),
     ("/jobs", jobs.list_jobs, "jobs"),
     ("/jobs/{job}", jobs.show_job, "job"),
+    ("/dead-letters", dead_letters.list_letters, "letters"),
+    ("/dead-letters/{letter}", dead_letters.show_letter, "letter"),
 ]
 _FORMS: list[tuple[str, PageHandler, str]] = [
     ("/logout", door.log_out, "log_out"),
@@ -53,6 +56,8 @@ _FORMS: list[tuple[str, PageHandler, str]] = [
     ("/models/train", models.train, "train"),
     ("/jobs/{job}/cancel", jobs.cancel_job, "cancel"),
     ("/jobs/{job}/retry", jobs.retry_job, "retry"),
+    ("/dead-letters/{letter}/replay", dead_letters.replay, "letter_replay"),
+    ("/dead-letters/{letter}/discard", dead_letters.discard, "letter_discard"),
 ]
 
 

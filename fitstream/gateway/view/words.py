@@ -7,10 +7,10 @@ from fitstream.errors import Rejected
 
 NBSP = "\N{NO-BREAK SPACE}"
 DASH = "–"
-_GOOD = frozenset({"rolled", "succeeded", "champion", "finished", "current"})
+_GOOD = frozenset({"rolled", "succeeded", "champion", "finished", "current", "replayed"})
 _BUSY = frozenset({"running", "closing", "challenger"})
 _WARN = frozenset({"late", "waiting"})
-_BAD = frozenset({"failed"})
+_BAD = frozenset({"failed", "parked"})
 _JOBS = {
     "cohort_prepare": "Data of a cohort run",
     "train_cohort": "Cohort training",
