@@ -214,6 +214,25 @@ def simulate(verify: bool, **more: Any) -> None:
     sys.exit(run_simulate(Order(**more | {"live": more["live"] or not more["days"]}), api, verify))
 
 
+@main.command()
+@click.option("--repair", is_flag=True, help="Have weeks that differ rolled again.")
+@click.option("--acknowledge-loss", is_flag=True, help="You have seen every proven loss.")
+@click.option("--receipts", type=click.Path(path_type=Path), help="Receipts to look for, too.")
+@click.option("--customer", help="Look at one customer only.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@DATA
+def verify(data: Path | None, **order: Any) -> None:
+    """Prove that ledger, versions and files agree: 0 clean, 1 differences, 2 could not look."""
+    from fitstream.operations.run_verify import COULD_NOT_LOOK, Order, run_verify
+
+    try:
+        environ = _environ(data)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(COULD_NOT_LOOK)
+    sys.exit(run_verify(environ, Order(**order)))
+
+
 @main.command("dead-letters")
 @click.option("--reason", default="", help="Only those parked for this reason.")
 @click.option(

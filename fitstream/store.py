@@ -8,6 +8,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from hashlib import md5, sha256
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -38,6 +39,14 @@ class Stored(NamedTuple):
     size: int
     sha256: str
     outcome: Outcome
+
+
+class Listed(NamedTuple):
+    """An object as a listing shows it."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class Store:
@@ -99,11 +108,16 @@ class Store:
 
     async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Names that begin with `prefix`, in order."""
+        async for found in self.list_objects(prefix):
+            yield found.key
+
+    async def list_objects(self, prefix: str = "") -> AsyncIterator[Listed]:
+        """Objects whose names begin with `prefix`, in order of the names."""
         token: dict[str, str] = {}
         while True:
             page = await self._call(self._client.list_objects_v2, Prefix=prefix, **token)
             for found in page.get("Contents", ()):
-                yield found["Key"]
+                yield Listed(found["Key"], found["Size"], found["LastModified"])
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}

@@ -1,11 +1,11 @@
-"""A week as bytes: canonical hash, Parquet file, originals, and what changed since a version.
+"""A week as bytes: canonical hash, Parquet file, originals, and both read again.
 
 Pure: the same rows and bounds give the same hash on every machine; the files' bytes are the same
 on one version of pyarrow only, which is why the hash is of the rows.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
@@ -18,13 +18,12 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from fitstream.clock import SLOT_S, local_time, slot_start
+from fitstream.clock import SLOT_S, local_time
 from fitstream.combined import LedgerRow, Slot, combine
 from fitstream.merge import METRICS, NAMES
 
 SCHEMA_VERSION = 1
 STATES = ("measured", "not_worn", "not_sent")
-_RUNS_SHOWN = 200
 _place = attrgetter("slot", "device_id")
 _ORIGINAL_COLUMNS = (
     "slot", "device_id", "priority", "tz_offset_min", "rev", "tie", "received_s", "src",
@@ -69,6 +68,14 @@ def content_sha(content: WeekContent) -> str:
 def short_sha(body: bytes) -> str:
     """First twelve digits of the SHA-256 of an object's bytes, as its name carries them."""
     return sha256(body).hexdigest()[:12]
+
+
+def is_sound(file: dict[str, Any], body: bytes) -> bool:
+    """Whether these are the bytes that a version's entry speaks of, by SHA-256."""
+    digest = sha256(body).hexdigest()
+    if "sha256" in file:
+        return bool(digest == file["sha256"])
+    return f"-{digest[:12]}" in file["key"]  # manifests of the first versions have their name only
 
 
 def measured(content: WeekContent) -> int:
@@ -122,42 +129,29 @@ def needs_originals(content: WeekContent) -> bool:
     return len(content.slots) != len(content.rows)
 
 
-def changes(before: Iterable[dict[str, Any]] | None, content: WeekContent) -> dict[str, Any]:
-    """Which slots differ from the version before, and how: added, removed, corrected.
-
-    `before` are the (slot, values) of the last version; None for the first one.
-    """
-    if before is None:
-        return {"added": 0, "removed": 0, "corrected": 0, "slots": []}
-    old = {entry["slot"]: tuple(entry["values"]) for entry in before}
-    new = {slot.slot: slot.values for slot in content.slots}
-    kinds: dict[str, list[int]] = {"added": [], "removed": [], "corrected": []}
-    for slot in sorted(old.keys() | new.keys()):
-        if slot not in old:
-            kinds["added"].append(slot)
-        elif slot not in new:
-            kinds["removed"].append(slot)
-        elif old[slot] != new[slot]:
-            kinds["corrected"].append(slot)
-    shown = [
-        {"from": slot_start(start), "to": slot_start(end), "change": kind}
-        for kind, slots in kinds.items()
-        for start, end in _runs(slots)
-    ]
-    counts: dict[str, Any] = {kind: len(slots) for kind, slots in kinds.items()}
-    return counts | {"slots": shown[:_RUNS_SHOWN]}
-
-
 def decode_week(body: bytes) -> list[dict[str, Any]]:
-    """(slot, scaled values) of each slot that a week file holds a row for."""
-    table = pq.read_table(io.BytesIO(body), columns=["slot", "state", *NAMES])
-    columns = [table.column(name).to_pylist() for name in ("slot", "state")]
+    """Slot, device, rev and scaled values of each slot that a week file holds a row for."""
+    names = ("slot", "state", "device_id", "rev")
+    table = pq.read_table(io.BytesIO(body), columns=[*names, *NAMES])
+    columns = [table.column(name).to_pylist() for name in names]
     metrics = [_rescaled(table.column(m.name).to_pylist(), m.scale) for m in METRICS]
     values = zip(*metrics, strict=True)
     return [
-        {"slot": slot, "values": row}
-        for slot, state, row in zip(*columns, values, strict=True)
+        {"slot": slot, "device_id": device, "rev": rev, "deleted": False, "values": row}
+        for slot, state, device, rev, row in zip(*columns, values, strict=True)
         if state != "not_sent"
+    ]
+
+
+def decode_originals(body: bytes) -> list[dict[str, Any]]:
+    """Slot, device, rev, tombstone or not, and scaled values of each row of an originals file."""
+    names = ("slot", "device_id", "rev", "deleted")
+    table = pq.read_table(io.BytesIO(body), columns=[*names, *NAMES])
+    columns = [table.column(name).to_pylist() for name in names]
+    values = zip(*(table.column(name).to_pylist() for name in NAMES), strict=True)
+    return [
+        {"slot": slot, "device_id": device, "rev": rev, "deleted": deleted, "values": row}
+        for slot, device, rev, deleted, row in zip(*columns, values, strict=True)
     ]
 
 
@@ -200,14 +194,3 @@ def _parquet(table: Any) -> bytes:
         store_schema=False,
     )
     return sink.getvalue()
-
-
-def _runs(slots: Sequence[int]) -> list[tuple[int, int]]:
-    """Half-open runs of consecutive slots."""
-    runs: list[tuple[int, int]] = []
-    for slot in slots:
-        if runs and runs[-1][1] == slot:
-            runs[-1] = (runs[-1][0], slot + 1)
-        else:
-            runs.append((slot, slot + 1))
-    return runs

@@ -29,6 +29,13 @@ class Positions:
         found = await _bounded(self._consumer.beginning_offsets(self._partitions))
         return {of.partition: offset for of, offset in found.items()}
 
+    async def committed(self) -> dict[int, int]:
+        """The next offset that the group has committed, of each partition where it has."""
+        found = {
+            of.partition: await _bounded(self._consumer.committed(of)) for of in self._partitions
+        }
+        return {number: offset for number, offset in found.items() if offset is not None}
+
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Moves the group. Raises Halted while it has a member, else Unavailable."""
         self._consumer.assign(self._partitions)

@@ -9,11 +9,11 @@ import os
 import socket
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from fitstream import weekfile
+from fitstream import weekchanges, weekfile
 from fitstream.clock import slot_of, slot_start, zone_for
 from fitstream.crash import crash_point
 from fitstream.errors import Conflict, NotFound, Unavailable
@@ -24,13 +24,21 @@ from fitstream.repo.database import Repo
 from fitstream.repo.jobs import NewJob
 from fitstream.repo.weeks import Claim, NewVersion, WeekState
 from fitstream.settings import Settings
-from fitstream.store import Store
+from fitstream.store import Store, Stored
 from fitstream.weekfile import WeekContent, short_sha
 
 log = get(__name__)
 _CLAIMED_AHEAD = 4  # weeks per roller at a time, so that nobody waits for the slowest of a round
 _RETRY_S = 10.0
 _ALARM_RETRY_S = 600.0
+_DAMAGED = "a file of the version before was damaged"
+
+
+class _Before(NamedTuple):
+    """Slots of the version before, and its rows where they were kept."""
+
+    slots: list[dict[str, Any]]
+    rows: list[dict[str, Any]] | None
 
 
 class Roller:
@@ -104,10 +112,11 @@ class Roller:
         """
         state, content = await self._snapshot(claim)
         sha = await asyncio.to_thread(weekfile.content_sha, content)
-        if sha == state.content_sha:
+        before = await self._before(state)
+        if sha == state.content_sha and before is not None:
             await self._commit(state, claim, None)
             return "unchanged"
-        changed = weekfile.changes(await self._before(state), content)
+        changed = weekchanges.changes(before and before.slots, content, before and before.rows)
         number = (state.current_version or 0) + 1
         files = await self._put_files(state, content, number, sha)
         new = NewVersion(
@@ -117,7 +126,7 @@ class Roller:
             slots=len(content.slots),
             measured=weekfile.measured(content),
             files=files,
-            reason=_reason(state, changed),
+            reason=_DAMAGED if sha == state.content_sha else _reason(state, changed),
             changed=changed,
         )
         await self._commit(state, claim, new)
@@ -137,16 +146,23 @@ class Roller:
         zone = zone_for(state.week, zones)
         return state, weekfile.week_content(state.customer_id, bounds, zone, rows)
 
-    async def _before(self, state: WeekState) -> list[dict[str, Any]] | None:
-        """What the current version holds; None when there is none, or its file is gone."""
+    async def _before(self, state: WeekState) -> _Before | None:
+        """What the current version holds; None when there is none, or a file of it is damaged."""
         if not state.files:
             return None
-        key = next(file["key"] for file in state.files if file["kind"] == "week")
-        try:
-            return weekfile.decode_week(await self._store.get(key))
-        except NotFound:
-            log.error("version_file_missing", key=key)
-            return None
+        bodies = {}
+        for file in state.files:
+            try:
+                body = await self._store.get(file["key"])
+            except NotFound:
+                body = b""
+            if not weekfile.is_sound(file, body):
+                log.error("version_file_damaged", key=file["key"])
+                return None
+            bodies[file["kind"]] = body
+        originals = bodies.get("originals")
+        rows = None if originals is None else weekfile.decode_originals(originals)
+        return _Before(weekfile.decode_week(bodies["week"]), rows)
 
     async def _put_files(
         self, state: WeekState, content: WeekContent, number: int, sha: str
@@ -176,15 +192,15 @@ class Roller:
             }
         )
         key = f"{folder}/manifest-v{number:04d}-{short_sha(manifest)}.json"
-        await self._store.put_new(key, manifest, "application/json")
+        stored = await self._store.put_new(key, manifest, "application/json")
         crash_point("roller_after_manifest")
-        return [*entries, {"kind": "manifest", "key": key}]
+        return [*entries, _file("manifest", stored)]
 
     async def _put(self, folder: str, number: int, kind: str, body: bytes) -> dict[str, Any]:
         suffix = "" if kind == "week" else f"-{kind}"
         key = f"{folder}/v{number:04d}-{short_sha(body)}{suffix}.parquet"
         stored = await self._store.put_new(key, body, "application/vnd.apache.parquet")
-        return {"kind": kind, "key": key, "bytes": stored.size, "sha256": stored.sha256}
+        return _file(kind, stored)
 
     async def _commit(self, state: WeekState, claim: Claim, new: NewVersion | None) -> None:
         """The commit point: version, state and job row together, or not at all."""
@@ -207,6 +223,10 @@ class Roller:
                 await weeks.release_lease(db, claim, retry_after_s)
 
 
+def _file(kind: str, stored: Stored) -> dict[str, Any]:
+    return {"kind": kind, "key": stored.key, "bytes": stored.size, "sha256": stored.sha256}
+
+
 def _finished(state: WeekState, version: int) -> NewJob:
     return NewJob(
         kind="week_finished",
@@ -224,11 +244,17 @@ def _reason(state: WeekState, changed: dict[str, Any]) -> str:
         return "forced"
     if state.current_version is None:
         return "week closed"
-    words = {"added": "late data", "corrected": "corrected", "removed": "deleted"}
+    words = {
+        "late": "late data",
+        "corrected": "corrected",
+        "deleted": "deleted",
+        "device_priority": "device priority",
+    }
+    why = changed["why"]
     parts = [
-        f"{word}: {changed[kind]} slot{'s' if changed[kind] > 1 else ''}"
+        f"{word}: {why[kind]} slot{'s' if why[kind] > 1 else ''}"
         for kind, word in words.items()
-        if changed[kind]
+        if why[kind]
     ]
     return ", ".join(parts) or "device priority or bounds"
 

@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -15,19 +16,21 @@ from fitstream import clock
 from fitstream.clock import FIRST_WEEK, ZoneSpan
 from fitstream.combined import LedgerRow
 from fitstream.merge import METRICS, NAMES
+from fitstream.weekchanges import WHY, changes, ledger_entries
 from fitstream.weekfile import (
     WeekContent,
-    changes,
     content_sha,
+    decode_originals,
     decode_week,
     encode_originals,
     encode_week,
+    is_sound,
     measured,
     needs_originals,
     short_sha,
     week_content,
 )
-from tests.factories import blank_row, ledger_row, values
+from tests.factories import blank_row, ledger_row
 
 ZONE = "Europe/Berlin"
 
@@ -177,8 +180,28 @@ def test_originals_are_the_ledgers_rows(rows: list[LedgerRow]) -> None:
         assert (original["slot"], original["device_id"]) == (row.slot, row.device_id)
 
 
+@given(weeks())
+def test_an_originals_file_gives_back_its_rows(rows: list[LedgerRow]) -> None:
+    assert decode_originals(encode_originals(rows)) == ledger_entries(content(*rows))
+
+
+def test_a_file_is_sound_when_it_has_the_bytes_that_its_entry_names() -> None:
+    body = b"as written"
+    full = {"key": "any", "sha256": sha256(body).hexdigest()}
+    named = {"key": f"users/cus_1/weeks/2026-W47/manifest-v0001-{short_sha(body)}.json"}
+    for entry in (full, named):
+        assert is_sound(entry, body)
+        assert not is_sound(entry, body + b" ")
+        assert not is_sound(entry, b"")
+
+
+def seen(*rows: LedgerRow) -> list[dict[str, Any]]:
+    """What the week file of these rows tells."""
+    return decode_week(encode_week(content(*rows)))
+
+
 def test_changes_tell_added_removed_and_corrected_slots_in_runs() -> None:
-    before = [{"slot": START + offset, "values": list(values(steps=1))} for offset in (0, 1, 2, 5)]
+    before = seen(*(ledger_row(START + offset, steps=1) for offset in (0, 1, 2, 5)))
     rows = [ledger_row(START + offset, steps=1) for offset in (0, 8, 9)]
     rows.insert(1, ledger_row(START + 1, steps=2))
     found = changes(before, content(*rows))
@@ -198,8 +221,85 @@ def at(offset: int) -> datetime:
 @given(weeks())
 def test_a_week_does_not_differ_from_its_own_file(rows: list[LedgerRow]) -> None:
     made = content(*rows)
-    same = {"added": 0, "removed": 0, "corrected": 0, "slots": []}
-    assert changes(decode_week(encode_week(made)), made) == same
+    same = {"added": 0, "removed": 0, "corrected": 0, "why": dict.fromkeys(WHY, 0), "slots": []}
+    assert changes(decode_week(encode_week(made)), made, ledger_entries(made)) == same
+    if not needs_originals(made):
+        assert changes(decode_week(encode_week(made)), made) == same
+
+
+def why(before: list[LedgerRow], after: list[LedgerRow]) -> tuple[dict[str, int], list[Any]]:
+    """The reasons that are counted, and (change, why) of the runs."""
+    rows = ledger_entries(content(*before))
+    found = changes(seen(*before), content(*after), rows)
+    runs = [(run["change"], run["why"]) for run in found["slots"]]
+    return {name: count for name, count in found["why"].items() if count}, runs
+
+
+WATCH, PHONE = ledger_row(START, 1, 10, steps=5), ledger_row(START, 2, 20, steps=7)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counts", "runs"),
+    [
+        pytest.param([], [WATCH], {"late": 1}, [("added", "late")], id="late"),
+        pytest.param(
+            [PHONE], [WATCH, PHONE], {"late": 1}, [("corrected", "late")], id="a better device late"
+        ),
+        pytest.param([WATCH], [WATCH, PHONE], {"late": 1}, [], id="a worse device late"),
+        pytest.param(
+            [WATCH],
+            [ledger_row(START, 1, 10, rev=1, steps=6)],
+            {"corrected": 1},
+            [("corrected", "corrected")],
+            id="corrected",
+        ),
+        pytest.param(
+            [WATCH],
+            [ledger_row(START, 1, 10, rev=1, steps=5)],
+            {"corrected": 1},
+            [],
+            id="said again with a higher rev",
+        ),
+        pytest.param(
+            [WATCH],
+            [ledger_row(START, 1, 10, rev=1, deleted=True)],
+            {"deleted": 1},
+            [("removed", "deleted")],
+            id="deleted",
+        ),
+        pytest.param(
+            [WATCH, PHONE],
+            [ledger_row(START, 1, 10, rev=1, deleted=True), PHONE],
+            {"deleted": 1},
+            [("corrected", "deleted")],
+            id="deleted, so that the other device shows",
+        ),
+        pytest.param(
+            [ledger_row(START, 1, 10, deleted=True)],
+            [ledger_row(START, 1, 10, rev=1, steps=5)],
+            {"corrected": 1},
+            [("added", "corrected")],
+            id="a deletion taken back",
+        ),
+        pytest.param(
+            [WATCH, PHONE],
+            [ledger_row(START, 2, 5, steps=7), WATCH],
+            {"device_priority": 1},
+            [("corrected", "device_priority")],
+            id="another device first",
+        ),
+        pytest.param([], [ledger_row(START, deleted=True)], {"deleted": 1}, [], id="tombstone"),
+    ],
+)
+def test_changes_tell_why(
+    before: list[LedgerRow], after: list[LedgerRow], counts: dict[str, int], runs: list[Any]
+) -> None:
+    assert why(before, after) == (counts, runs)
+
+
+def test_reasons_are_told_without_originals_where_a_slot_had_one_row() -> None:
+    found = changes(seen(WATCH), content(ledger_row(START, 1, 10, rev=1, steps=6)))
+    assert found["why"]["corrected"] == 1
 
 
 def test_the_first_version_has_no_changes() -> None:
