@@ -5,6 +5,7 @@ Nothing else reads the environment. Durations end in `_s`, sizes in `_bytes`.
 
 import math
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated
 
 import msgspec
@@ -80,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch_max_age_s: Positive = 0.2
     stuck_after_s: Positive = 60.0
     unavailable_max_s: Positive = 120.0
+    group_member: str = ""
 
     # Archive
     archive_max_records: Count = 5000
@@ -136,6 +138,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         raise SettingsError(
             f"{PREFIX}{unknown[0].upper()} is not a setting; docs/operations.md lists them all"
         )
+    _check_networks(values.get("trusted_proxies", ""))
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -144,6 +147,15 @@ def load(environ: Mapping[str, str]) -> Settings:
         if isinstance(value, float) and not math.isfinite(value):
             raise SettingsError(f"{PREFIX}{name.upper()}: Expected a finite number")
     return settings
+
+
+def _check_networks(text: str) -> None:
+    try:
+        for part in text.split(","):
+            ip_network(part.strip() or "127.0.0.1")
+    except ValueError as error:
+        name = f"{PREFIX}TRUSTED_PROXIES"
+        raise SettingsError(f"{name}: write addresses or networks with commas: {error}") from error
 
 
 def shown(settings: Settings) -> dict[str, object]:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 from arq.worker import Worker, func
+from redis.exceptions import RedisError
 
-from fitstream.crash import crash_point
+from fitstream.crash import EXIT_CODE, crash_point
 from fitstream.errors import Conflict, Unavailable
 from fitstream.jobs import TASK, decode_job, encode_job, open_pool, queue_name
 from fitstream.logs import get
@@ -69,6 +70,8 @@ class JobRunner:
     async def _conclude(self, job: ClaimedJob, ended: Ended) -> None:
         """A child that succeeded has committed by itself; all else is decided here."""
         log.info("job_ended", job_id=job.id, kind=job.kind, code=ended.code, reason=ended.reason)
+        if ended.code == EXIT_CODE:
+            os._exit(EXIT_CODE)  # a crash point in the child takes its worker along
         if ended.reason == "lease_lost" or (ended.code == 0 and not ended.reason):
             count("jobs_done", kind=job.kind, state="succeeded")
         elif ended.reason == "cancelled":
@@ -102,6 +105,7 @@ class JobRunner:
             "job",
             job.id,
             str(job.lease_epoch),
+            str(os.getpid()),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
@@ -161,7 +165,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         for worker in workers:
-            await worker.close()
+            with suppress(RedisError, OSError, TimeoutError):  # it may be why we end
+                await asyncio.wait_for(worker.close(), _KILL_AFTER_S)
         if stopping not in done:
             raise Unavailable("redis", "an arq worker ended; starting again")
 
@@ -192,7 +197,7 @@ async def open_pool_or_unavailable(settings: Settings) -> Any:
     """arq's pool; raises Unavailable when Redis does not answer."""
     try:
         return await open_pool(settings)
-    except (OSError, TimeoutError) as error:
+    except (RedisError, OSError, TimeoutError) as error:
         raise Unavailable("redis", str(error)) from error
 
 

@@ -53,15 +53,17 @@ class KafkaProducer:
         except (KafkaError, OSError, TimeoutError) as error:
             await stop_client(producer)
             raise Unavailable("kafka", str(error)) from error
+        except asyncio.CancelledError:
+            await stop_client(producer)
+            raise
         self._producer = producer
 
     async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Position:
         """Position of the stored event; after a time-out the event may still land."""
-        if self._producer is None:
-            await self._rebuild(None)
-        producer = self._producer
+        producer = None
         try:
             async with asyncio.timeout(self._settings.ack_timeout_s):
+                producer = await self._living()
                 future = await producer.send(topic, value, key, headers=list(headers))
                 stored = await future
         except _FATAL as error:
@@ -73,10 +75,9 @@ class KafkaProducer:
 
     async def ping(self) -> None:
         """Raises Unavailable unless the broker answers a metadata request."""
-        if self._producer is None:
-            await self._rebuild(None)
         try:
             async with asyncio.timeout(2):
+                await self._living()
                 await self._producer.client.fetch_all_metadata()
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable("kafka", str(error)) from error
@@ -85,6 +86,13 @@ class KafkaProducer:
         """Flushes what is in flight, within 10 s."""
         if self._producer is not None:
             await stop_client(self._producer)
+
+    async def _living(self) -> Any:
+        """The producer, a new one unless its background task still runs."""
+        producer = self._producer
+        if producer is None or producer._sender.sender_task.done():
+            await self._rebuild(producer)
+        return self._producer
 
     async def _rebuild(self, failed: Any) -> None:
         async with self._rebuilding:

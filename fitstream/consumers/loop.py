@@ -81,6 +81,7 @@ class Loop(Generic[T]):
         self._commits: dict[int, int] = {}
         self._committed_at = 0.0
         self._behind: dict[int, int] = {}
+        self._moved: dict[int, int] = {}
         self._look_at = time.monotonic() + limits.stuck_after_s
         self._recent: deque[bool] = deque(maxlen=_REJECTS_KEPT)
         self._in_a_row = 0
@@ -129,13 +130,24 @@ class Loop(Generic[T]):
         return await self._effect.resume(partition, await self._source.ends(partition))
 
     def _keep(self, record: Record) -> None:
-        """Buffers a record; what a stale fetch brings from before our position is dropped."""
+        """Buffers the record that comes next; any other shows that the log has moved under us.
+
+        Kafka's client starts again at the beginning by itself when the log ends before its
+        position, or begins after it: the effect must say where to go on.
+        """
         buffer = self._buffers.get(record.partition)
         if buffer is None:
             return
-        last = buffer.records[-1].offset + 1 if buffer.records else 0
-        if record.offset >= max(self._positions[record.partition], last):
+        partition, position = record.partition, self._positions[record.partition]
+        expected = buffer.records[-1].offset + 1 if buffer.records else position
+        if record.offset == expected:
             buffer.add(record)
+            return
+        if self._moved.get(partition) == expected:
+            raise Halted(f"partition {partition} does not go on at {expected}: its log has changed")
+        log.error("log_moved", partition=partition, expected=expected, found=record.offset)
+        self._moved[partition] = expected
+        del self._positions[partition], self._buffers[partition]
 
     async def _write_closed(self, *, rest: bool = False) -> None:
         """Writes every closed batch, or whatever is held; a rebalance leaves it to the next."""

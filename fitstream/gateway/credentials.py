@@ -7,7 +7,6 @@ what it knows for a while when the database is away.
 import asyncio
 import base64
 import time
-from contextlib import suppress
 from hmac import compare_digest
 from typing import Literal, NamedTuple
 
@@ -60,8 +59,12 @@ class KeyCache:
     async def follow(self) -> None:
         """Refreshes for ever; a database that is away is tried again."""
         while True:
-            with suppress(Unavailable):
+            try:
                 await self.refresh()
+            except Unavailable:
+                pass  # cached keys are honoured for a while
+            except Exception:  # whoever follows must not end: revocations would go unseen
+                log.exception("keys_not_refreshed")
             await asyncio.sleep(self._poll_s)
 
     async def refresh(self) -> None:

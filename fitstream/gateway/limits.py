@@ -48,8 +48,9 @@ class RateLimiter:
 
         `now` is a monotonic time in seconds, by default the present.
         """
+        now = time.monotonic() if now is None else now
         self.peek(key, now)
-        self.spend(key, now)
+        self._keep(key, self._tokens(key, now) - 1, now)
 
     def peek(self, key: str, now: float | None = None) -> None:
         """Raises TooMany unless there is a token; takes none."""
@@ -57,10 +58,13 @@ class RateLimiter:
         if tokens < 1:
             raise TooMany((1 - tokens) / self._per_s)
 
-    def spend(self, key: str, now: float | None = None) -> None:
-        """Takes a token, or what is left of one."""
+    def give_back(self, key: str, now: float | None = None) -> None:
+        """Puts a token back."""
         now = time.monotonic() if now is None else now
-        self._buckets[key] = (max(self._tokens(key, now) - 1, 0.0), now)
+        self._keep(key, min(self._tokens(key, now) + 1, float(self._burst)), now)
+
+    def _keep(self, key: str, tokens: float, now: float) -> None:
+        self._buckets[key] = (tokens, now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > _BUCKETS_MAX:
             self._buckets.popitem(last=False)

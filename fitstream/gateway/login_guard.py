@@ -4,12 +4,7 @@ Only failures count. An account alone is never locked, because then anybody coul
 owner. Per process, like the other bounds of this gateway.
 """
 
-from ipaddress import ip_address, ip_network
-
-from aiohttp import web
-
 from fitstream.gateway.limits import RateLimiter
-from fitstream.settings import Settings
 
 _PAIR_BURST, _PAIR_PER_S = 10, 1 / 6
 _ADDRESS_BURST, _ADDRESS_PER_S = 60, 1.0
@@ -22,36 +17,20 @@ class LoginGuard:
         self._pairs = RateLimiter(_PAIR_PER_S, _PAIR_BURST)
         self._addresses = RateLimiter(_ADDRESS_PER_S, _ADDRESS_BURST)
 
-    def check(self, address: str, email: str) -> None:
-        """Raises TooMany when the address has failed too often."""
+    def take(self, address: str, email: str) -> None:
+        """One try, taken before the password is looked at: many at once get no further.
+
+        Raises TooMany when the address has failed too often.
+        """
         self._addresses.peek(address)
-        self._pairs.peek(_pair(address, email))
+        self._pairs.take(_pair(address, email))
+        self._addresses.take(address)
 
-    def note_failure(self, address: str, email: str) -> None:
-        """One wrong password more."""
-        self._addresses.spend(address)
-        self._pairs.spend(_pair(address, email))
-
-
-def address_of(request: web.Request, settings: Settings) -> str:
-    """Where a request came from: what a trusted proxy says in `Forwarded`, else the peer."""
-    peer = request.remote or ""
-    if not _is_trusted(peer, settings.trusted_proxies):
-        return peer
-    for part in reversed(request.forwarded):
-        address = part.get("for", "").strip('"[]')
-        if address and not _is_trusted(address, settings.trusted_proxies):
-            return address
-    return peer
+    def give_back(self, address: str, email: str) -> None:
+        """A try that was right counts for nothing."""
+        self._addresses.give_back(address)
+        self._pairs.give_back(_pair(address, email))
 
 
 def _pair(address: str, email: str) -> str:
     return f"{address} {email.strip().lower()}"
-
-
-def _is_trusted(address: str, proxies: str) -> bool:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    return any(found in ip_network(proxy.strip()) for proxy in proxies.split(",") if proxy.strip())

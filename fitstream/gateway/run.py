@@ -1,9 +1,11 @@
 """The gateway as a process, or as several that share a port."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
+import time
 from types import FrameType
 
 from fitstream.gateway.app import make_app
@@ -12,6 +14,7 @@ from fitstream.logs import get
 from fitstream.settings import Settings
 
 log = get(__name__)
+_LOOK_S = 0.2
 
 
 async def run_gateway(
@@ -23,7 +26,7 @@ async def run_gateway(
 
 def run_many(port: int | None, processes: int, environ: dict[str, str]) -> int:
     """Starts `processes` gateways on one port; ends all of them with the first that ends."""
-    command = [sys.executable, "-m", "fitstream", "gateway", "--shared"]
+    command = [sys.executable, "-m", "fitstream", "gateway", "--shared", str(os.getpid())]
     command += ["--port", str(port)] if port else []
     children = [
         subprocess.Popen(command, env=environ)  # noqa: S603  our own command
@@ -36,6 +39,10 @@ def run_many(port: int | None, processes: int, environ: dict[str, str]) -> int:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    code = children[0].wait()
-    end(0, None)
-    return max(code, *(child.wait() for child in children[1:]))
+    codes = [child.poll() for child in children]
+    while None in codes:
+        time.sleep(_LOOK_S)
+        codes = [child.poll() for child in children]
+        if any(code is not None for code in codes):
+            end(0, None)
+    return max(code or 0 for code in codes)

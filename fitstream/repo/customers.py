@@ -149,6 +149,7 @@ async def move(db: Db, customer_no: int, zone: str, now: datetime) -> str:
     from_week = clock.week_after_move(now, zones, zone)
     kept = tuple(span for span in zones if span.from_week < from_week)
     moved = (*kept, ZoneSpan(from_week, zone))
+    await execute(db, "customers.forget_later_zones", customer_no, from_week)
     await execute(db, "customers.insert_zone", customer_no, from_week, zone)
     await execute(db, "customers.set_home_zone", customer_no, zone)
     before = clock.week_name(clock.week_index(from_week) - 1)

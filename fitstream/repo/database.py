@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import asyncpg
 import msgspec
 
-from fitstream.errors import Rejected, Unavailable
+from fitstream.errors import Halted, Rejected, Unavailable
 from fitstream.repo.queries import sql
 from fitstream.settings import Settings
 
@@ -27,6 +27,9 @@ RETRYABLE = (
     asyncpg.TransactionRollbackError,  # deadlock, serialization
     asyncpg.LockNotAvailableError,
     asyncpg.PostgresSystemError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # a password that is being rotated
+    asyncpg.InvalidCatalogNameError,  # a database that is being restored
+    asyncpg.InvalidTransactionStateError,  # a primary that has become a read-only standby
     asyncpg.InterfaceError,
     OSError,
     TimeoutError,
@@ -50,6 +53,9 @@ class Repo:
                 yield db
         except asyncpg.DataError as error:
             raise _refused(error) from error
+        except asyncpg.SyntaxOrAccessError as error:
+            text = f"the database does not fit this version of fitstream: {error}"
+            raise Halted(text) from error
         except RETRYABLE as error:
             if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
                 raise _refused(error) from error  # the driver could not encode a value

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,10 @@ def _checkpoint_of(job_id: str) -> Path:
     """Where a killed run goes on from: a folder of this machine that only we may write to."""
     home = Path(tempfile.gettempdir()) / f"fitstream-{os.getuid()}"
     home.mkdir(mode=0o700, exist_ok=True)
-    if home.stat().st_uid != os.getuid():
-        raise PermissionError(f"{home} belongs to somebody else")
+    found = home.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        raise PermissionError(f"{home} is not a folder of ours")
+    home.chmod(0o700)
     return home / f"{job_id}.safetensors"
 
 

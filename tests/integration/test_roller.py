@@ -132,3 +132,16 @@ async def test_a_move_keeps_closed_weeks_and_shifts_the_weeks_to_come(
     assert [zone.zone for zone in zones] == ["UTC", "Asia/Tokyo"]
     assert zones[1].from_week == from_week
     assert from_week > f"{now:%G-W%V}"
+
+
+async def test_a_move_that_is_taken_back_before_it_takes_force_leaves_no_trace(
+    repo: Repo, wearer: Wearer
+) -> None:
+    sunday = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
+    async with repo.transaction() as db:
+        await customers.move(db, wearer.customer_no, "America/Los_Angeles", sunday)
+        await customers.move(db, wearer.customer_no, "Pacific/Auckland", sunday)
+        await customers.move(db, wearer.customer_no, "America/Los_Angeles", sunday)
+        zones = await customers.zones_of(db, wearer.customer_no)
+    assert zones[-1].zone == "America/Los_Angeles"
+    assert "Pacific/Auckland" not in {span.zone for span in zones}

@@ -415,3 +415,46 @@ async def test_commits_do_not_follow_every_write() -> None:
             await until(lambda number=number: len(stage.effect.applied) == number + 1)
     assert stage.committed == 20
     assert len(stage.broker.commits) < 10
+
+
+async def test_a_log_that_begins_after_our_position_is_asked_about_and_not_skipped() -> None:
+    stage = Stage()
+    stage.send(b"a")
+    async with stage.running() as source:
+        await until(lambda: stage.effect.applied == [b"a"])
+        asked = len(stage.effect.resumed)
+        stage.send(b"b", b"c")
+        source._next[0] = 2  # retention took `b` before we read it: the client goes on by itself
+        stage.effect.progress[0] = 2  # what the ledger's resume does: the loss is on record
+        await until(lambda: stage.effect.applied == [b"a", b"c"])
+    assert len(stage.effect.resumed) == asked + 1
+    assert [span for _, span, _ in stage.effect.writes] == [Span(0, 1, "id-a"), Span(2, 3, "id-c")]
+
+
+async def test_a_log_that_ended_before_our_position_is_asked_about_and_not_skipped() -> None:
+    stage = Stage()
+    stage.send(b"a", b"b")
+    async with stage.broker.source(TOPIC, GROUP) as source:
+        task = asyncio.create_task(Loop(source, stage.effect, stage.limits, stage.stop).run())
+        await until(lambda: stage.effect.applied == [b"a", b"b"])
+
+        async def halts(partition: int, ends: tuple[int, int]) -> int:
+            raise Halted(f"partition {partition} ends at {ends[1]}")
+
+        stage.effect.resume = halts  # type: ignore[method-assign]
+        source._next[0] = 0  # the broker lost its end: the client starts again by itself
+        with pytest.raises(Halted, match="partition 0 ends at"):
+            await asyncio.wait_for(task, 20)
+
+
+async def test_a_hole_in_the_middle_of_a_log_halts() -> None:
+    stage = Stage()
+    stage.send(b"a", b"b", b"c")
+    stage.broker.trim(TOPIC, 0, 0)
+    read = stage.broker.read
+
+    def without_b(topic: str, partition: int, offset: int) -> Record | None:
+        return read(topic, partition, 2 if offset == 1 else offset)
+
+    stage.broker.read = without_b  # type: ignore[method-assign]
+    assert isinstance(await stage.fails(), Halted)

@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from fitstream.errors import Unavailable
+from fitstream.errors import FitstreamError
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.view.charts import Chart, Series
 from fitstream.gateway.view.words import number
+from fitstream.logs import get
 from fitstream.repo import pipeline
 
+log = get(__name__)
 LOOK_EVERY_S = 30.0
 _LOOKS = 241  # two hours
 _LEAST = 4
@@ -76,8 +78,10 @@ def throughput_chart(looks: Sequence[Look], now: datetime) -> Chart | None:
 
 async def _follow(app: web.Application) -> None:
     while True:
-        with suppress(Unavailable):
+        try:
             async with app[REPO].connection() as db:
                 counts = await pipeline.ledger_counts(db)
             app[LOOKS].append(Look(datetime.now(UTC), counts.samples))
+        except FitstreamError as error:
+            log.info("look_missed", detail=str(error))
         await asyncio.sleep(LOOK_EVERY_S)

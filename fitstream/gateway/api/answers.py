@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from fitstream.clock import slot_end_of, slot_of
 from fitstream.errors import Rejected
@@ -18,6 +19,7 @@ T = TypeVar("T")
 LIMIT_MAX = 500
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 _LIMIT = 50
+_LIMIT_DIGITS = 6
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,9 +56,10 @@ def after(request: web.Request, kind: type[T]) -> T | None:
 def limit(request: web.Request) -> int:
     """Entries per page, 50 by default. Raises Rejected(bad_limit)."""
     text = request.query.get("limit", str(_LIMIT))
-    if not text.isdecimal() or not 1 <= int(text[:6]) <= LIMIT_MAX:
+    wanted = int(text) if text.isdecimal() and len(text) <= _LIMIT_DIGITS else 0
+    if not 1 <= wanted <= LIMIT_MAX:
         raise Rejected("bad_limit", f"`limit` must be a number from 1 to {LIMIT_MAX}")
-    return int(text)
+    return wanted
 
 
 async def body(request: web.Request, kind: type[T]) -> T:
@@ -66,6 +69,8 @@ async def body(request: web.Request, kind: type[T]) -> T:
             raw = await request.read()
     except TimeoutError:
         raise Rejected("slow_body", "the body did not arrive in time", 408) from None
+    except (web.RequestPayloadError, ContentEncodingError) as error:
+        raise Rejected("unreadable", "the body is not what its headers say") from error
     if request.content_type != "application/json":
         raise Rejected("unsupported_type", "send application/json", 415)
     try:

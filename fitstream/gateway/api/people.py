@@ -7,14 +7,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from fitstream.errors import Rejected
 from fitstream.gateway import sessions
 from fitstream.gateway.api import customers as customer_routes
 from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.credentials import Principal, credential
 from fitstream.gateway.keys import LOGINS, REPO, SETTINGS
-from fitstream.gateway.login_guard import address_of
 from fitstream.gateway.middlewares import PRINCIPAL
+from fitstream.gateway.view.addresses import address_of
 from fitstream.repo import customers
 
 
@@ -44,13 +43,11 @@ async def guarded_login(
     request: web.Request, email: str, password: str, at: datetime
 ) -> sessions.Session:
     """A new session. Raises Rejected(wrong_credentials), TooMany for who keeps guessing."""
-    app, address = request.app, address_of(request, request.app[SETTINGS])
-    app[LOGINS].check(address, email)
-    try:
-        return await sessions.login(app[REPO], email, password, at, app[SETTINGS])
-    except Rejected:
-        app[LOGINS].note_failure(address, email)
-        raise
+    app, address = request.app, address_of(request, request.app[SETTINGS].trusted_proxies)
+    app[LOGINS].take(address, email)
+    session = await sessions.login(app[REPO], email, password, at, app[SETTINGS])
+    app[LOGINS].give_back(address, email)
+    return session
 
 
 async def logout(request: web.Request) -> web.Response:

@@ -14,6 +14,7 @@ from fitstream.client import Client
 from fitstream.client.data import Customer
 from fitstream.errors import FitstreamError, NotFound, Rejected, TooMany
 from fitstream.gateway.pages.keys import API, COOKIES, SETTINGS
+from fitstream.gateway.view.addresses import address_of
 from fitstream.gateway.view.problems import Problem, bug, problem_of
 from fitstream.gateway.view.templates import Shell, html, see
 from fitstream.gateway.view.words import capital, sentence_of
@@ -113,16 +114,13 @@ async def find_viewer(request: web.Request) -> Viewer | None:
 
 def client_of(request: web.Request, token: str = "") -> Client:
     """The API for a token, on behalf of the address that the request came from."""
-    return request.app[API].as_who(token, address_of(request))
+    trusted = request.app[SETTINGS].trusted_proxies
+    return request.app[API].as_who(token, node_of(address_of(request, trusted)))
 
 
-def address_of(request: web.Request) -> str:
-    """The caller's address: the peer, or what a trusted proxy says last."""
-    peer = request.remote or ""
-    trusted = {text.strip() for text in request.app[SETTINGS].trusted_proxies.split(",")}
-    if peer in trusted and request.forwarded:
-        peer = request.forwarded[-1].get("for", peer).strip("[]")
-    return f"[{peer}]" if ":" in peer else peer
+def node_of(address: str) -> str:
+    """An address as `Forwarded` writes it."""
+    return f"[{address}]" if ":" in address else address
 
 
 def now_of(request: web.Request) -> datetime:

@@ -1,12 +1,15 @@
 """Session cookies and the guard of forms: names, flags and tokens of 5-security."""
 
+import asyncio
 from typing import NamedTuple
 
 from aiohttp import web
 
 from fitstream import csrf
+from fitstream.errors import Rejected
 from fitstream.settings import Settings, SettingsError
 
+_FORM_S = 10.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -31,7 +34,12 @@ class Cookies(NamedTuple):
     async def check_form(self, request: web.Request, is_login: bool = False) -> dict[str, str]:
         """The form's fields. Raises Rejected(cross_site) or Rejected(stale_form)."""
         csrf.check_origin(request.headers)
-        fields = {name: value for name, value in (await request.post()).items() if _is_text(value)}
+        try:
+            async with asyncio.timeout(_FORM_S):
+                posted = await request.post()
+        except TimeoutError:
+            raise Rejected("slow_body", "the form did not arrive in time", 408) from None
+        fields = {name: value for name, value in posted.items() if _is_text(value)}
         given = str(fields.pop(csrf.FIELD, ""))
         seed = request.cookies.get(self.visitor if is_login else self.session, "")
         is_ours = bool(seed) and (not is_login or csrf.is_visitor(self.secret_keys, seed))

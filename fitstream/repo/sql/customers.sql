@@ -16,6 +16,10 @@ VALUES ($1, $2, $3, $4, $5, $6) RETURNING customer_no
 INSERT INTO customer_zone (customer_no, from_week, zone) VALUES ($1, $2, $3)
 ON CONFLICT (customer_no, from_week) DO UPDATE SET zone = excluded.zone
 
+-- name: forget_later_zones
+-- A move that has not taken force yet gives way to the one asked for now.
+DELETE FROM customer_zone WHERE customer_no = $1 AND from_week > $2
+
 -- name: set_consent
 -- A consent as given or withdrawn; its version rises with every change.
 INSERT INTO consent AS c (customer_no, purpose, granted) VALUES ($1, $2, $3)
