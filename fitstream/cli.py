@@ -1,7 +1,6 @@
 """Commands: load settings, open resources, run, exit code. Nothing else happens here."""
 
 import asyncio
-import os
 import signal
 import sys
 from importlib import import_module
@@ -33,15 +32,18 @@ def main() -> None:
 @main.command()
 @click.option("--port", type=int, help="Port to listen on (FITSTREAM_PORT).")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True)
-@click.option("--shared", is_flag=True, hidden=True, help="One of several on this port.")
+@click.option("--shared", type=int, hidden=True, help="Parent of several on this port.")
 @DATA
-def gateway(port: int | None, processes: int, shared: bool, data: Path | None) -> None:
+def gateway(port: int | None, processes: int, shared: int | None, data: Path | None) -> None:
     """Serve the API for devices and programs, and the administrators' pages."""
     from fitstream.gateway.run import run_gateway, run_many
+    from fitstream.parent import die_with_parent
 
     if processes > 1:
         sys.exit(run_many(port, processes, _environ(data)))
-    _run("gateway", lambda s, stop: run_gateway(s, port, stop, is_shared=shared), data)
+    if shared:
+        die_with_parent(shared, signal.SIGKILL)
+    _run("gateway", lambda s, stop: run_gateway(s, port, stop, is_shared=bool(shared)), data)
 
 
 @main.command()
@@ -74,12 +76,13 @@ def worker(data: Path | None) -> None:
 @main.command(hidden=True)
 @click.argument("job_id")
 @click.argument("epoch", type=int)
-def job(job_id: str, epoch: int) -> None:
+@click.argument("worker_pid", type=int)
+def job(job_id: str, epoch: int, worker_pid: int) -> None:
     """Do one claimed job; started by a worker, and ended with it."""
     from fitstream.parent import die_with_parent
     from fitstream.tasks.child import run_job
 
-    die_with_parent(os.getppid(), signal.SIGKILL)
+    die_with_parent(worker_pid, signal.SIGKILL)
     _run("job", lambda settings, stop: run_job(settings, stop, job_id, epoch), None)
 
 
@@ -116,6 +119,25 @@ def topics(adopt: bool, data: Path | None) -> None:
             click.echo(f"created: {', '.join(made) or 'nothing was missing'}")
 
     _run("topics", run, data)
+
+
+@main.command()
+@click.option("--repair", is_flag=True, help="Have weeks that differ rolled again.")
+@click.option("--acknowledge-loss", is_flag=True, help="You have seen every proven loss.")
+@click.option("--receipts", type=click.Path(path_type=Path), help="Receipts to look for, too.")
+@click.option("--customer", help="Look at one customer only.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@DATA
+def verify(data: Path | None, **order: Any) -> None:
+    """Prove that ledger, versions and files agree: 0 clean, 1 differences, 2 could not look."""
+    from fitstream.operations.run_verify import COULD_NOT_LOOK, Order, run_verify
+
+    try:
+        environ = _environ(data)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(COULD_NOT_LOOK)
+    sys.exit(run_verify(environ, Order(**order)))
 
 
 @main.command("create-admin")
@@ -214,25 +236,6 @@ def simulate(verify: bool, **more: Any) -> None:
     sys.exit(run_simulate(Order(**more | {"live": more["live"] or not more["days"]}), api, verify))
 
 
-@main.command()
-@click.option("--repair", is_flag=True, help="Have weeks that differ rolled again.")
-@click.option("--acknowledge-loss", is_flag=True, help="You have seen every proven loss.")
-@click.option("--receipts", type=click.Path(path_type=Path), help="Receipts to look for, too.")
-@click.option("--customer", help="Look at one customer only.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@DATA
-def verify(data: Path | None, **order: Any) -> None:
-    """Prove that ledger, versions and files agree: 0 clean, 1 differences, 2 could not look."""
-    from fitstream.operations.run_verify import COULD_NOT_LOOK, Order, run_verify
-
-    try:
-        environ = _environ(data)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(COULD_NOT_LOOK)
-    sys.exit(run_verify(environ, Order(**order)))
-
-
 @main.command("dead-letters")
 @click.option("--reason", default="", help="Only those parked for this reason.")
 @click.option(
@@ -248,6 +251,22 @@ def dead_letters(data: Path | None, url: str | None, key: str | None, **more: st
 
     api = _or_complain(lambda: find_target(data, url, key))
     sys.exit(_or_complain(lambda: run_dead_letters(api, Order(**more))))
+
+
+@main.command()
+@click.option("--batch", help="The batch_id of a receipt.")
+@click.option("--customer", help="A customer, with --slot.")
+@click.option("--slot", help="RFC 3339, like 2026-11-23T00:15:00Z.")
+@click.option("--device", help="Only this device of the customer.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@target
+def trace(data: Path | None, url: str | None, key: str | None, **more: Any) -> None:
+    """Follow a post or a slot from its record to the forecasts; 1 when nothing is known."""
+    from fitstream.operations.run_trace import Order, run_trace
+    from fitstream.stack.target import find_target
+
+    api = _or_complain(lambda: find_target(data, url, key))
+    sys.exit(_or_complain(lambda: run_trace(api, Order(**more))))
 
 
 @main.command()
