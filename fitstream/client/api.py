@@ -34,6 +34,7 @@ from fitstream.client.operations import (
     Run,
     RunAsked,
 )
+from fitstream.client.trace import Trace
 
 T = TypeVar("T")
 _READ_ATTEMPTS = 3
@@ -223,6 +224,15 @@ class Client:
     async def settle_letter(self, letter_id: str, way: Literal["replay", "discard"]) -> DeadLetter:
         """Applies a parked record or gives it up; raises Rejected when it stays parked."""
         return await self._send(f"/v1/dead-letters/{quote(letter_id)}/{way}", DeadLetter, None)
+
+    async def trace_batch(self, batch_id: str) -> Trace:
+        """The way of one post, hop by hop."""
+        return await self._read("/v1/trace", Trace, {"batch": batch_id})
+
+    async def trace_slot(self, customer_id: str, slot: str, device_id: str = "") -> Trace:
+        """The way of one slot (RFC 3339), of all devices or one."""
+        query = {"customer": customer_id, "slot": slot, "device": device_id}
+        return await self._read("/v1/trace", Trace, query)
 
     async def pipeline(self) -> Pipeline:
         """Counts, lag and freshness of every hop."""

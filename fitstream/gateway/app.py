@@ -19,6 +19,7 @@ from fitstream.gateway.api import (
     receipt_keys,
     samples_post,
     system,
+    trace,
     training,
     weeks,
 )
@@ -96,6 +97,7 @@ def add_routes(app: web.Application) -> None:
         ("GET", "/readyz", system.readyz, "readyz"),
         ("GET", "/metrics", system.show_metrics, "metrics"),
         ("GET", "/v1/pipeline", system.show_pipeline, "pipeline"),
+        ("GET", "/v1/trace", trace.show_trace, "trace"),
         ("GET", "/v1/programmes", system.list_programmes, "programmes"),
         ("POST", "/v1/auth/login", people.login, "login"),
         ("POST", "/v1/auth/logout", people.logout, "logout"),

@@ -31,7 +31,7 @@ _allow(
     "create_device", "patch_device", "delete_device", "create_device_key", "roll_week",
     "create_run", "runs", "run", "models", "model", "jobs", "job", "job_cancel", "job_retry",
     "letters", "letter", "letter_replay", "letter_discard",
-    "pipeline",
+    "pipeline", "trace",
 )  # fmt: skip
 
 
