@@ -93,12 +93,12 @@ class Dispatcher:
             await jobs.insert_job(db, new)
 
     async def _nightly(self, db: Db, now: datetime) -> None:
-        """Forecasts for everybody and upkeep, once a day after the set hour."""
+        """Forecasts for everybody, upkeep and collection, once a day after the set hour."""
         if now.hour < self._settings.nightly_hour_utc:
             return
         day = now.date().isoformat()
-        upkeep = NewJob(kind="upkeep", queue="light", dedupe_key=f"upkeep:{day}")
-        await jobs.insert_job(db, upkeep)
+        for kind in ("upkeep", "collect_orphans"):
+            await jobs.insert_job(db, NewJob(kind=kind, queue="light", dedupe_key=f"{kind}:{day}"))
         for programme_no in await jobs.programmes(db):
             if await models.champion(db, programme_no) is None:
                 continue

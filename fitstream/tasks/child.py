@@ -19,6 +19,7 @@ TASKS = {
     "train_cohort": "fitstream.tasks.train_cohort:train_cohort",
     "forecast": "fitstream.tasks.forecasts:forecast",
     "upkeep": "fitstream.tasks.upkeep:upkeep",
+    "collect_orphans": "fitstream.tasks.collect_orphans:collect_orphans",
 }
 
 

@@ -1,6 +1,7 @@
 """What a Store promises: one suite over every S3 implementation that we claim to run on."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import msgspec
@@ -66,6 +67,13 @@ class StoreContract:
         assert await keys_of(store) == sorted(names)
         assert await keys_of(store, "a/") == ["a/1", "a/10", "a/2", "a/sub/x"]
         assert await keys_of(store, "z") == []
+
+    async def test_a_listing_tells_size_and_age(self, store: Store) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=2)
+        await store.put_new("a/1", b"four")
+        (found,) = [each async for each in store.list_objects("a/")]
+        assert (found.key, found.size) == ("a/1", 4)
+        assert before <= found.modified <= datetime.now(UTC) + timedelta(seconds=2)
 
     async def test_names_of_the_layout_survive(self, store: Store) -> None:
         names = [

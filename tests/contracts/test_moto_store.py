@@ -84,7 +84,8 @@ def error(code: str) -> str:
 
 
 def listing(*names: str, following: str = "") -> str:
-    found = "".join(f"<Contents><Key>{name}</Key></Contents>" for name in names)
+    about = "<Size>1</Size><LastModified>2026-11-23T12:00:00.000Z</LastModified>"
+    found = "".join(f"<Contents><Key>{name}</Key>{about}</Contents>" for name in names)
     token = f"<NextContinuationToken>{following}</NextContinuationToken>" if following else ""
     cut = str(bool(following)).lower()
     body = f"<IsTruncated>{cut}</IsTruncated>{token}{found}"

@@ -1,10 +1,11 @@
 """A store in memory: the same promises as `fitstream.store.Store`, and it can be told to fail."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from fitstream.errors import Conflict, NotFound, Unavailable
-from fitstream.store import Store, Stored
+from fitstream.store import Listed, Store, Stored
 
 
 class FakeStore(Store):
@@ -32,11 +33,11 @@ class FakeStore(Store):
         self._check()
         return key in self.objects
 
-    async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
+    async def list_objects(self, prefix: str = "") -> AsyncIterator[Listed]:
         self._check()
         for key in sorted(self.objects):
             if key.startswith(prefix):
-                yield key
+                yield Listed(key, len(self.objects[key]), datetime.now(UTC))
 
     async def delete(self, key: str) -> None:
         self._check()

@@ -16,6 +16,7 @@ _JOBS = {
     "train_cohort": "Cohort training",
     "forecast": "Forecasts",
     "upkeep": "Upkeep",
+    "collect_orphans": "Collection of orphan files",
     "week_finished": "Week finished",
     "roll_week": "Roll of a week",
 }

@@ -12,6 +12,7 @@ from fitstream.gateway.view import words
 STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 KINDS = (
     "cohort_prepare", "train_cohort", "forecast", "roll_week", "week_finished", "upkeep",
+    "collect_orphans",
 )  # fmt: skip
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
