@@ -130,6 +130,7 @@ async def open_source(settings: Settings, topic: str, group: str) -> AsyncIterat
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         group_id=group,
+        group_instance_id=settings.group_member or None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_uncommitted",

@@ -68,8 +68,8 @@ class Dispatcher:
         for job in due:
             await self._doorbell.ring(job.queue, job.id, job.attempts)
             count("jobs_sent", kind=job.kind)
-        crash_point("dispatcher_after_enqueue")
         if due:
+            crash_point("dispatcher_after_enqueue")
             async with self._repo.transaction() as db:
                 await jobs.mark_sent(db, [job.id for job in due])
             log.info("jobs_sent", jobs=len(due))

@@ -17,7 +17,7 @@ def kafka(folder: Path, ports: dict[str, int], cluster_id: str, tell: Tell) -> P
     home = folder / "kafka"
     home.mkdir(exist_ok=True)
     properties = home / "server.properties"
-    properties.write_text(_properties(home / "log", ports["kafka"], ports["kafka_controller"]))
+    properties.write_text(_properties(home / "log", ports))
     java = java_command(class_path("kafka", tell), _HEAP, _LOGGING)
     if not (home / "log" / "meta.properties").is_file():
         _format(java, properties, cluster_id)
@@ -51,13 +51,16 @@ def _format(java: list[str], properties: Path, cluster_id: str) -> None:
         raise Unavailable("kafka", f"its storage could not be formatted: {done.stderr[-2000:]}")
 
 
-def _properties(home: Path, port: int, controller_port: int) -> str:
+def _properties(home: Path, ports: dict[str, int]) -> str:
+    """`kafka_advertised` in ports.json is where clients are sent when a proxy stands before us."""
+    port, controller_port = ports["kafka"], ports["kafka_controller"]
+    advertised = ports.get("kafka_advertised", port)
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised}",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": str(home),
         # One node: its own former self must not hold its place for long after a kill.

@@ -1,7 +1,9 @@
 """The fitstream processes of a stack, each with its settings, log and readiness."""
 
+import socket
 import sys
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from fitstream.stack.program import Program, answers
@@ -10,6 +12,7 @@ CONSUMERS = ("ledger", "archive", "roller", "dispatcher")
 BEHIND = (*CONSUMERS, "worker")
 NAMES = ("gateway", "pages", *BEHIND)
 _CONSUME, _SERVE = 1, 2
+_MEMBER = "FITSTREAM_GROUP_MEMBER"
 
 
 def processes(folder: Path, ports: dict[str, int], environ: Mapping[str, str]) -> list[Program]:
@@ -27,7 +30,7 @@ def _behind(folder: Path, name: str, port: int, environ: Mapping[str, str]) -> P
         log=folder / "logs" / f"{name}.log",
         ready=answers(port),
         stage=_CONSUME,
-        environ={**environ, "FITSTREAM_METRICS_PORT": str(port)},
+        environ={_MEMBER: _member(folder), **environ, "FITSTREAM_METRICS_PORT": str(port)},
     )
 
 
@@ -40,3 +43,9 @@ def _serving(folder: Path, name: str, port: int, environ: Mapping[str, str]) -> 
         stage=_SERVE,
         environ=environ,
     )
+
+
+def _member(folder: Path) -> str:
+    """A consumer started again takes its own place in its group, instead of waiting for it."""
+    place = f"{socket.gethostname()}:{folder}"
+    return f"up-{sha256(place.encode()).hexdigest()[:16]}"

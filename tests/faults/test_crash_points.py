@@ -17,7 +17,11 @@ from fitstream.simulate.fleet import Fleet, Order
 from tests.faults.invariants import Observed, observed
 from tests.faults.system import QUICK, System, open_system, running_up, temporary_folder
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+# In every run of the tests; the others take minutes together and are left to make test-all.
+QUICK_ONES = (
+    "gateway_after_ack", "ledger_before_commit", "archive_after_put", "roller_before_commit",
+)  # fmt: skip
 ALWAYS = ("gateway", "ledger", "archive", "roller")
 # At which pass of the point: not the first where something should have happened before.
 PASS = {"gateway": 3, "ledger": 2, "archive": 2, "roller": 1, "dispatcher": 1, "worker": 1}
@@ -45,7 +49,9 @@ def fleets() -> list[Fleet]:
     return []
 
 
-@pytest.mark.parametrize("point", [p for p in POINTS if not p.startswith("worker")])
+@pytest.mark.parametrize(
+    "point", [p if p in QUICK_ONES else pytest.param(p, marks=pytest.mark.slow) for p in POINTS]
+)
 async def test_a_death_at_this_point_costs_nothing_and_doubles_nothing(
     point: str, system: System, stores: Observed, fleets: list[Fleet]
 ) -> None:
