@@ -17,7 +17,7 @@ from fitstream.settings import Settings, SettingsError
 from fitstream.store import Store
 
 _NONCE = Struct(">HHQ").pack
-_KEYS_CACHED = 20_000
+_KEYS_CACHED = 200_000  # some 30 MB
 _ZSTD_LEVEL = 3
 
 

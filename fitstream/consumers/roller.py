@@ -103,6 +103,10 @@ class Roller:
             log.warning("roll_given_up", week=claim.week, reason=error.code, detail=error.message)
             if error.code == "object_differs":
                 await self._release(claim, _ALARM_RETRY_S)
+        except Exception:  # one week that we cannot roll must not stop the others
+            outcome = "failed"
+            log.exception("roll_failed", week=claim.week)
+            await self._release(claim, _ALARM_RETRY_S)
         count("weeks_rolled", outcome=outcome)
 
     async def roll(self, claim: Claim) -> str:
@@ -210,8 +214,8 @@ class Roller:
             await weeks.finish_roll(db, state, claim, version)
             if new is not None:
                 await weeks.insert_version(db, state.customer_no, state.week, new)
-                if state.closed_at is not None and state.forced_job_id is None:
-                    await jobs.insert_job(db, _finished(state, new.version))
+            if version is not None and _is_news(state, new):
+                await jobs.insert_job(db, _finished(state, version))
             if state.forced_job_id is not None:
                 result = {"version": version, "changed": new is not None}
                 await jobs.complete_roll(db, state.forced_job_id, result)
@@ -225,6 +229,16 @@ class Roller:
 
 def _file(kind: str, stored: Stored) -> dict[str, Any]:
     return {"kind": kind, "key": stored.key, "bytes": stored.size, "sha256": stored.sha256}
+
+
+def _is_news(state: WeekState, new: NewVersion | None) -> bool:
+    """Whether training must hear of it: the first roll of a closed week, and each late version.
+
+    That first roll may find what a roll by hand has published while the week was open.
+    """
+    if state.closed_at is None:
+        return False
+    return state.rolled_at is None or (new is not None and state.forced_job_id is None)
 
 
 def _finished(state: WeekState, version: int) -> NewJob:

@@ -37,6 +37,7 @@ class WeekState(msgspec.Struct, frozen=True):
     dirty_seq: int
     rolled_seq: int
     closed_at: datetime | None
+    rolled_at: datetime | None
     current_version: int | None
     forced_job_id: str | None
     lease_epoch: int

@@ -3,17 +3,20 @@
 import asyncio
 import io
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fitstream.clock import DAY_SLOTS, local_time, slot_end_of, slot_start
+from fitstream.clock import DAY_SLOTS, day_bounds, local_time, slot_end_of, slot_start
 from fitstream.combined import Slot, combine
 from fitstream.crash import crash_point
+from fitstream.errors import Rejected
 from fitstream.merge import NAMES
 from fitstream.repo import jobs, models, samples
+from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import ForecastCustomer, Model, NewForecast
 from fitstream.tasks.context import JobContext
 from fitstream.trainer import data, registry
@@ -23,6 +26,7 @@ from fitstream.trainer.forecast import Forecast, Request, forecast_many
 HORIZON = DAY_SLOTS
 _HISTORY_DAYS = 70
 _CUSTOMERS_AT_ONCE = 50
+_CUSTOMERS_PER_JOB = 500
 
 
 async def forecast(context: JobContext) -> None:
@@ -34,6 +38,9 @@ async def forecast(context: JobContext) -> None:
     if champion is None:
         async with context.repo.transaction() as db:
             await jobs.finish_job(db, context.job, "succeeded", {"verdict": "no model yet"})
+        return
+    if len(wanted) > _CUSTOMERS_PER_JOB:
+        await _share_out(context, [customer.customer_no for customer in wanted])
         return
     model = await _load(context, champion)
     issued_at = context.now()
@@ -48,8 +55,28 @@ async def forecast(context: JobContext) -> None:
         await jobs.finish_job(db, context.job, "succeeded", result)
 
 
+async def _share_out(context: JobContext, numbers: list[int]) -> None:
+    """A job for each part, so that none outlasts its time and several workers can help."""
+    parts = range(0, len(numbers), _CUSTOMERS_PER_JOB)
+    async with context.repo.transaction() as db:
+        for first in parts:
+            part = NewJob(
+                kind="forecast",
+                queue="forecast",
+                dedupe_key=f"{context.job.id}:{first}",
+                payload={"customers": numbers[first : first + _CUSTOMERS_PER_JOB]},
+                programme_no=context.programme_no,
+                parent_id=context.job.id,
+            )
+            await jobs.insert_job(db, part)
+        result = {"customers": len(numbers), "parts": len(parts)}
+        await jobs.finish_job(db, context.job, "succeeded", result)
+
+
 async def _load(context: JobContext, champion: Model) -> Any:
     tensors = await context.store.get(champion.object_key)
+    if sha256(tensors).hexdigest() != champion.sha256:
+        raise Rejected("model_differs", f"{champion.object_key} is not what was registered")
     card_key = champion.object_key.replace("model.safetensors", "card.json")
     card = msgspec.json.decode(await context.store.get(card_key))
     return await asyncio.to_thread(registry.load, tensors, card)
@@ -122,7 +149,7 @@ def _rows(
             model_id=model_id,
             week=customer.week,
             version=customer.version,
-            data_through=min(customer.last_slot + 1, start),
+            data_through=_data_through(customer, found, start),
             start_slot=start,
             basis=found.basis[target],
             quantiles=[[round(float(v), 3) for v in row] for row in values],
@@ -130,6 +157,14 @@ def _rows(
         )
         for target, values in found.values.items()
     ]
+
+
+def _data_through(customer: ForecastCustomer, found: Forecast, start: int) -> int:
+    """The slot before which everything known was used: whole local days, the newest one at most."""
+    if found.data_through is None:
+        return min(customer.last_slot + 1, start)
+    _, end = day_bounds(found.data_through, customer.zone)
+    return min(customer.last_slot + 1, end, start)
 
 
 def _key(customer: ForecastCustomer, issued_at: datetime) -> str:

@@ -13,7 +13,7 @@ from fitstream.crash import crash_point
 from fitstream.ids import new_id
 from fitstream.repo import jobs, models
 from fitstream.repo.jobs import NewJob
-from fitstream.repo.models import NewModel
+from fitstream.repo.models import Model, NewModel
 from fitstream.tasks.cohort_prepare import folder
 from fitstream.tasks.context import JobContext
 from fitstream.trainer import data, fit, registry
@@ -63,6 +63,11 @@ def _train(
     return fit.train_cohort(series, recipe, tell, checkpoint)
 
 
+def _covers(report: dict[str, Any], current: Model) -> bool:
+    """Whether a model forecasts all that the champion does: a narrower one must not replace it."""
+    return set(report["champions"]) >= set(current.metrics.get("champions", {}))
+
+
 async def _finish_without_model(context: JobContext, run: CohortRun) -> None:
     async with context.repo.transaction() as db:
         await models.finish_run(db, context.job.id, run.card_report(), None)
@@ -100,8 +105,12 @@ async def _register(context: JobContext, artifact: Artifact, dataset_hash: str) 
     )
     crash_point("worker_before_commit")
     async with context.repo.transaction() as db:
+        current = await models.champion(db, context.programme_no)
+        if current is not None and not _covers(metrics, current):
+            new_model = msgspec.structs.replace(new_model, stage="challenger")
         await models.insert_model(db, new_model)
         await models.finish_run(db, context.job.id, metrics, model_id)
-        await jobs.insert_job(db, forecasts)
+        if new_model.stage == "champion":
+            await jobs.insert_job(db, forecasts)
         await jobs.finish_job(db, context.job, "succeeded", {"model": model_id})
     crash_point("worker_after_commit")

@@ -145,3 +145,48 @@ async def test_a_move_that_is_taken_back_before_it_takes_force_leaves_no_trace(
         zones = await customers.zones_of(db, wearer.customer_no)
     assert zones[-1].zone == "America/Los_Angeles"
     assert "Pacific/Auckland" not in {span.zone for span in zones}
+
+
+async def test_a_week_that_was_rolled_by_hand_while_open_is_still_announced_when_it_closes(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    await wearer.write([FIRST])
+    async with open_store(services) as store:
+        roller = Roller(repo, store, services)
+        claim = await wearer.claim()
+        await _reopen(repo, wearer)
+        assert await roller.roll(claim) == "rolled"
+        assert await _announced(repo, wearer) == []
+        assert await roller.roll(await wearer.claim()) == "unchanged"
+        assert await _announced(repo, wearer) == [1]
+        assert await roller.roll(await wearer.claim()) == "unchanged"
+        assert await _announced(repo, wearer) == [1]
+
+
+async def _reopen(repo: Repo, wearer: Wearer) -> None:
+    async with repo.transaction() as db:
+        statement = "UPDATE week_state SET closed_at = NULL WHERE customer_no = $1"
+        await db.execute(statement, wearer.customer_no)
+
+
+async def _announced(repo: Repo, wearer: Wearer) -> list[int]:
+    """Versions that training has been told of."""
+    async with repo.connection() as db:
+        statement = "SELECT payload FROM job WHERE kind = 'week_finished' AND customer_no = $1"
+        rows = await db.fetch(statement, wearer.customer_no)
+    return sorted(row["payload"]["version"] for row in rows)
+
+
+async def test_one_week_that_cannot_be_rolled_does_not_stop_the_others(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    class Broken(Store):
+        async def put_new(self, key: str, body: bytes, content_type: str = "") -> Stored:
+            raise ZeroDivisionError
+
+    await wearer.write([FIRST])
+    async with open_store(services) as store:
+        broken = Broken(store._client, services.s3_bucket, services.s3_checksum)
+        roller = Roller(repo, broken, services)
+        await roller._roll_or_release(await wearer.claim())
+        assert (await wearer.week()).current_version is None

@@ -83,13 +83,14 @@ async def week_slots(request: web.Request) -> web.Response:
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
         week = await weeks.get_week(db, customer.customer_no, _name(request))
+        zones = await customers.zones_of(db, customer.customer_no)
         span = (week.start_slot, week.end_slot)
         found = {s.slot: s for s in combine(await samples.rows_of(db, customer.customer_no, span))}
         refused = {r.slot: r.code for r in await samples.rejects_of(db, customer.customer_no, span)}
     current = slot_of(now(request))
     slots = [_slot_state(slot, found, refused) for slot in range(*span) if slot < current]
     about = {"week": week.week, "from": slot_start(span[0]), "to": slot_start(span[1])}
-    return answer(about | {"zone": customer.zone, "slots": slots})
+    return answer(about | {"zone": clock.zone_for(week.week, zones), "slots": slots})
 
 
 def _slot_state(slot: int, found: dict[int, Any], refused: dict[int, str]) -> dict[str, Any]:

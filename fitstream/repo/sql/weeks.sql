@@ -27,7 +27,8 @@ RETURNING w.customer_no, c.id AS customer_id, w.week, w.lease_epoch
 -- name: snapshot_state -> WeekState
 -- What a roll starts from, read in one snapshot with the rows.
 SELECT w.customer_no, c.id AS customer_id, c.programme_no, w.week, w.start_slot, w.end_slot,
-       w.dirty_seq, w.rolled_seq, w.closed_at, w.current_version, w.forced_job_id, w.lease_epoch,
+       w.dirty_seq, w.rolled_seq, w.closed_at, w.rolled_at, w.current_version, w.forced_job_id,
+       w.lease_epoch,
        v.content_sha, v.files
 FROM week_state w JOIN customer c USING (customer_no)
 LEFT JOIN week_version v ON v.customer_no = w.customer_no AND v.week = w.week
