@@ -270,22 +270,6 @@ def trace(data: Path | None, url: str | None, key: str | None, **more: Any) -> N
 
 
 @main.command()
-@click.option("--batch", help="The batch_id of a receipt.")
-@click.option("--customer", help="A customer, with --slot.")
-@click.option("--slot", help="RFC 3339, like 2026-11-23T00:15:00Z.")
-@click.option("--device", help="Only this device of the customer.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@target
-def trace(data: Path | None, url: str | None, key: str | None, **more: Any) -> None:
-    """Follow a post or a slot from its record to the forecasts; 1 when nothing is known."""
-    from fitstream.operations.run_trace import Order, run_trace
-    from fitstream.stack.target import find_target
-
-    api = _or_complain(lambda: find_target(data, url, key))
-    sys.exit(_or_complain(lambda: run_trace(api, Order(**more))))
-
-
-@main.command()
 @click.option("--data", type=click.Path(path_type=Path), default=Path("demo-data"))
 @click.option("--file", type=click.Path(path_type=Path), default=Path(DEMO_FILE))
 @click.option("--exit", "leave", is_flag=True, help="Stop after the table; 0 only if all agrees.")
