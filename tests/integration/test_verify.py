@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from fitstream.broker import make_topics, open_positions, open_producer
+from fitstream.client import Client
 from fitstream.consumers.roller import Roller
 from fitstream.operations.findings import Report
 from fitstream.operations.verify import Scope, acknowledge_losses, repair, verify
@@ -21,6 +22,7 @@ from fitstream.settings import Settings
 from fitstream.store import Store, open_store
 from tests.conftest import RunningStack, clean_environ
 from tests.ledgered import FIRST, LedgerWearer, new_ledger_wearer
+from tests.real import at, day_of_samples, last_monday, new_wearer, wait_for_version
 
 pytestmark = pytest.mark.stack
 _numbers = count(1)
@@ -273,3 +275,16 @@ async def _command(environ: dict[str, str], *arguments: str) -> tuple[int, bytes
     )  # fmt: skip
     out, _ = await process.communicate()
     return process.returncode or 0, out
+
+
+async def test_a_running_system_is_clean(stack: RunningStack, admin: Client) -> None:
+    wearer = await new_wearer(admin)
+    monday = last_monday()
+    await wearer.post(day_of_samples(monday), complete_through=at(monday, 672))
+    week = f"{monday:%G-W%V}"
+    await wait_for_version(wearer, week, 1)
+    await wearer.post([{"slot": at(monday, 3), "steps": 1234, "rev": 1}])
+    await wait_for_version(wearer, week, 2)
+    report = await verify(stack.settings)
+    assert report.is_clean, report.lines()
+    assert report.checked["weeks"] >= 1
