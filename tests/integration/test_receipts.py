@@ -2,6 +2,7 @@
 
 import base64
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,26 @@ from aiohttp import ClientSession
 from msgspec.json import encode
 from msgspec.structs import replace
 
+from fitstream.broker import make_topics
 from fitstream.client import Client
 from fitstream.client.data import Receipt
 from fitstream.clock import slot_of
+from fitstream.consumers.archive import ArchiveEffect
+from fitstream.consumers.loop import Span
 from fitstream.errors import Rejected
-from fitstream.events import decode
+from fitstream.events import SampleBatch, SampleColumns, decode, encode_columns
+from fitstream.events import encode as encode_batch
+from fitstream.ids import new_id
 from fitstream.operations.receipts import verify_receipts
 from fitstream.operations.records import Vault
 from fitstream.receipts import PublicKey, Signer, public_key, verify
 from fitstream.repo import customers
 from fitstream.repo.database import open_repo
 from fitstream.sealing import DataKeys, master_keys
+from fitstream.settings import Settings
 from fitstream.store import open_store
 from tests.conftest import RunningStack
+from tests.factories import record
 from tests.real import (
     Wearer,
     at,
@@ -192,3 +200,39 @@ async def test_the_archive_answers_where_kafka_no_longer_can(
 async def test_a_file_that_is_not_there_is_said_so(stack: RunningStack, tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="cannot be read"):
         await verify_receipts(stack.settings, tmp_path / "none")
+
+
+async def test_a_receipt_is_proven_from_the_archive_when_kafka_has_let_go(
+    services: Settings, tmp_path: Path
+) -> None:
+    names = {"topic": new_id("topic"), "dead_topic": new_id("dead")}
+    settings = replace(services, **names, topic_partitions=1)
+    await make_topics(settings)
+    batch = SampleBatch(
+        batch_id="b", customer_id=new_id("cus"), device_id=new_id("dev"), received_at=1,
+        columns=SampleColumns(slot=[1, 2], steps=[3, None]),
+    )  # fmt: skip
+    key = batch.customer_id.encode()
+    old = record(7, topic=settings.topic, key=key)._replace(value=encode_batch(batch))
+    async with open_store(settings) as store:
+        keys = DataKeys(store, master_keys(settings))
+        effect = ArchiveEffect(None, store, keys, None, 1)  # type: ignore[arg-type]
+        await effect.write(0, Span(7, 8, "b"), [(old, batch.customer_id)])
+    said = {
+        "batch_id": "b",
+        "device_id": batch.device_id,
+        "generation": 1,
+        "partition": 0,
+        "offset": 7,
+        "accepted": 2,
+        "content_sha": sha256(encode_columns(batch.columns)).hexdigest(),
+    }
+    report = await verify_receipts(settings, file_of(tmp_path, encode(said)))
+    assert report.is_clean, report.lines()
+    assert (report.in_kafka, report.in_archive, report.samples["waiting"]) == (0, 1, 2)
+    async with open_store(settings) as store:
+        await store.delete(f"keys/{batch.customer_id}")
+    erased = await verify_receipts(settings, file_of(tmp_path, encode(said)))
+    assert "opens with no key" in erased.shown[0]
+    async with open_store(settings) as store:
+        assert not await store.exists(f"keys/{batch.customer_id}")
