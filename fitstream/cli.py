@@ -236,6 +236,22 @@ def simulate(verify: bool, **more: Any) -> None:
     sys.exit(run_simulate(Order(**more | {"live": more["live"] or not more["days"]}), api, verify))
 
 
+@main.command()
+@click.option("--from-archive", is_flag=True, required=True, help="From S3, not from Kafka.")
+@click.option("--customer", help="Only the records of one customer.")
+@click.option("--from", "first", help="Only posts with a slot from here on: a slot, day or time.")
+@click.option("--to", "end", help="Only posts with a slot before this.")
+@click.option("--resume", is_flag=True, help="Pass over what the ledger has read to its end.")
+@DATA
+def replay(data: Path | None, **asked: Any) -> None:
+    """Rebuild the ledger from the archived records; what is there already stays as it is."""
+    from fitstream.operations.run_replay import order_of, replay
+
+    del asked["from_archive"]
+    order = _or_complain(lambda: order_of(**asked))
+    _run("replay", lambda settings, stop: replay(settings, stop, order), data)
+
+
 @main.command("dead-letters")
 @click.option("--reason", default="", help="Only those parked for this reason.")
 @click.option(

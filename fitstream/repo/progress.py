@@ -1,6 +1,8 @@
 """Where the ledger stands in each partition, topic generations, proven losses, dead letters."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +14,19 @@ class Progress(msgspec.Struct, frozen=True):
 
     next_offset: int
     last_batch_id: str
+
+
+class Passed(NamedTuple):
+    """Offsets [begin, end) of a partition that were applied by a replay, and what they brought."""
+
+    begin: int
+    end: int
+    last_batch_id: str
+    records: int
+    samples: int
+    inserted: int
+    updated: int
+    newest_at: datetime | None
 
 
 async def progress_of(db: Db, generation: int, partition: int) -> Progress | None:
@@ -43,3 +58,15 @@ async def adopt_generation(db: Db, topic: str, generation: int) -> None:
 async def insert_dead_letter(db: Db, values: Sequence[object]) -> None:
     """Parks one record: topic, generation, partition, offset, reason, detail, key, value."""
     await execute(db, "progress.insert_dead_letter", *values)
+
+
+async def pass_replayed(db: Db, generation: int, partition: int, passed: Passed) -> bool:
+    """Moves a partition past a replay; False when it is not where the replay began."""
+    name = "progress.pass_replayed"
+    return bool(await execute(db, name, generation, partition, *passed))
+
+
+async def count_parked(db: Db, topic: str, where: tuple[int, int], offsets: tuple[int, int]) -> int:
+    """How many of `offsets` [first, next) in (generation, partition) are dead letters."""
+    found = await fetch_value(db, "progress.count_parked", topic, *where, *offsets)
+    return int(found)

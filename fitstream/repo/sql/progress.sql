@@ -30,3 +30,16 @@ INSERT INTO topic_generation (topic, generation) VALUES ($1, $2) ON CONFLICT DO 
 INSERT INTO dead_letter (topic, generation, partition, record_offset, reason, detail, key, value)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (topic, generation, partition, record_offset) DO NOTHING
+
+-- name: pass_replayed
+-- A replay has applied what comes next: the ledger goes on behind it.
+UPDATE ingest_progress SET
+    next_offset = $4, last_batch_id = $5, records = records + $6, samples = samples + $7,
+    inserted = inserted + $8, updated = updated + $9, newest_at = greatest(newest_at, $10)
+WHERE generation = $1 AND partition = $2 AND next_offset = $3
+
+-- name: count_parked
+-- How many records of a range are dead letters, in whatever state.
+SELECT count(*) FROM dead_letter
+WHERE topic = $1 AND generation = $2 AND partition = $3
+  AND record_offset >= $4 AND record_offset < $5

@@ -1,0 +1,296 @@
+"""Rebuilds the ledger from the archive, when Kafka has let go of the records.
+
+Writes through the ledger's own merge, so a replay is never too late and never too often. Must make
+no data key: the records of an erased customer stay closed.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from fitstream import events
+from fitstream.archived import ArchivedRecord, archive_span, decode_archive
+from fitstream.errors import NotFound, Rejected
+from fitstream.events import SampleBatch
+from fitstream.logs import get
+from fitstream.operations.coverage import Coverage
+from fitstream.operations.dead_letters import UNFIT
+from fitstream.repo import progress
+from fitstream.repo.contacts import instant_of
+from fitstream.repo.database import DataError, Repo
+from fitstream.repo.ledger import LedgerWriter, Written
+from fitstream.repo.progress import Passed
+from fitstream.sealing import DataKeys, unseal
+from fitstream.store import Store
+
+log = get(__name__)
+_PLACE = re.compile(r"/(\d+)/(\d+)/\d{19}-\d{19}\.msgpack$")
+_RECORDS_MAX = 500
+_BYTES_MAX = 4 * 2**20
+_TELL_EVERY_S = 2.0
+ALL_SLOTS = (-(2**31), 2**31)
+
+
+class Order(NamedTuple):
+    """What to replay: everything, or one customer's records, or those with a slot in `span`.
+
+    `resume` passes over objects that the ledger has read to the end already.
+    """
+
+    customer: str = ""
+    span: tuple[int, int] = ALL_SLOTS
+    resume: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left out, so that progress may follow."""
+        return not self.customer and self.span == ALL_SLOTS
+
+
+class Opened(NamedTuple):
+    """A record with its original bytes."""
+
+    offset: int
+    customer_id: str
+    value: bytes
+
+
+class Totals(msgspec.Struct):
+    """What a replay has done so far."""
+
+    objects: int = 0
+    records: int = 0
+    samples: int = 0
+    inserted: int = 0
+    updated: int = 0
+    parked: int = 0
+    without_key: int = 0
+    unreadable: list[str] = []
+    holes: list[str] = []
+    is_stopped: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was asked for was read and could be opened."""
+        return not (self.unreadable or self.holes or self.is_stopped)
+
+
+class Replay:
+    """One run over the objects of a topic, partition by partition, an object at a time."""
+
+    def __init__(self, repo: Repo, archive: tuple[Store, DataKeys], topic: str, order: Order):
+        self._repo = repo
+        self._store, self._keys = archive
+        self._topic = topic
+        self._order = order
+        self.totals = Totals()
+        self._told_at = time.monotonic()
+
+    async def run(self, stop: asyncio.Event, tell: Callable[[str], None]) -> Totals:
+        """Replays until the end or `stop`. Raises Unavailable; the call may then be repeated."""
+        part: _Part | None = None
+        async for key in self._store.list_keys(f"raw/{self._topic}/"):
+            place, span = _PLACE.search(key), archive_span(key)
+            if place is None or span is None:
+                continue
+            where = (int(place[1]), int(place[2]))
+            if part is None or part.where != where:
+                await self._finish(part, tell)
+                part = await self._begin(where)
+            if not (self._order.resume and span[1] < part.coverage.begin):
+                await self._object(part, key)
+            self._tell(tell, key)
+            if stop.is_set():
+                self.totals.is_stopped = True
+                return self.totals
+        await self._finish(part, tell)
+        return self.totals
+
+    async def _begin(self, where: tuple[int, int]) -> "_Part":
+        async with self._repo.connection() as db:
+            at = await progress.progress_of(db, *where)
+        return _Part(self._topic, where, 0 if at is None else at.next_offset)
+
+    async def _object(self, part: "_Part", key: str) -> None:
+        try:
+            records = decode_archive(await self._store.get(key))
+        except msgspec.MsgspecError:
+            self.totals.unreadable.append(key)
+            return
+        self.totals.objects += 1
+        chunk: list[Opened] = []
+        size = 0
+        async for record in self._opened(part, records):
+            if chunk and (
+                len(chunk) >= _RECORDS_MAX
+                or size >= _BYTES_MAX
+                or record.offset == part.coverage.begin
+            ):
+                await self._write(part, chunk)
+                chunk, size = [], 0
+            chunk.append(record)
+            size += len(record.value)
+        if chunk:
+            await self._write(part, chunk)
+
+    async def _opened(
+        self, part: "_Part", records: Sequence[ArchivedRecord]
+    ) -> AsyncIterator[Opened]:
+        """Records that no object before had, in the clear."""
+        generation, partition = part.where
+        for record in records:
+            if record.offset < part.next:
+                continue
+            part.next = record.offset + 1
+            if self._order.customer not in ("", record.customer_id):
+                continue
+            await self._look_for_hole(part, record.offset)
+            try:
+                key = await self._keys.existing_key(record.customer_id)
+                value = unseal(key, (generation, partition, record.offset), record.sealed)
+            except NotFound:  # erased: this is what nothing can be read of any more
+                self.totals.without_key += 1
+                part.coverage.see(record.offset)
+            except Rejected as error:
+                self.totals.unreadable.append(error.message)
+                part.coverage.break_at((record.offset, record.offset + 1))
+            else:
+                part.coverage.see(record.offset)
+                yield Opened(record.offset, record.customer_id, value)
+
+    async def _look_for_hole(self, part: "_Part", offset: int) -> None:
+        """Offsets that are not archived: each was parked before it came there, or it is a hole."""
+        missing = part.coverage.missing_before(offset)
+        if missing is None or not self._order.is_whole:
+            return
+        async with self._repo.connection() as db:
+            parked = await progress.count_parked(db, self._topic, part.where, missing)
+        if parked == missing[1] - missing[0]:
+            part.coverage.bridge(offset)
+        else:
+            part.coverage.break_at(missing)
+            first, last = missing[0], missing[1] - 1
+            self.totals.holes.append(f"{part.name}: offsets {first} to {last}")
+
+    async def _write(self, part: "_Part", chunk: Sequence[Opened]) -> None:
+        """A chunk in one transaction; one that no table can hold is cut down to its record."""
+        batches, rejects = part.decode(chunk, self._order.span)
+        try:
+            async with self._repo.transaction() as db:
+                written = await part.writer.merge(db, part.where[0], list(batches.items()))
+                unknown = dict.fromkeys(written.unknown, _UNKNOWN)
+                for values in part.letters(chunk, rejects | unknown):
+                    await progress.insert_dead_letter(db, values)
+        except (Rejected, *DataError, *UNFIT) as error:
+            if len(chunk) > 1:
+                middle = len(chunk) // 2
+                await self._write(part, chunk[:middle])
+                await self._write(part, chunk[middle:])
+                return
+            reason = ("unwritable", f"{type(error).__name__}: {error}")
+            async with self._repo.transaction() as db:
+                for values in part.letters(chunk, {chunk[0].offset: reason}):
+                    await progress.insert_dead_letter(db, values)
+            written, unknown, rejects, batches = Written(0, 0, 0, []), {}, {0: reason}, {}
+        self._count(len(batches), len(rejects) + len(unknown), written)
+        part.note(chunk, batches, written)
+
+    def _count(self, records: int, parked: int, written: Written) -> None:
+        self.totals.records += records
+        self.totals.parked += parked
+        self.totals.samples += written.samples
+        self.totals.inserted += written.inserted
+        self.totals.updated += written.updated
+
+    async def _finish(self, part: "_Part | None", tell: Callable[[str], None]) -> None:
+        """Lets the ledger go on behind what was replayed, unless it has moved by itself."""
+        if part is None or not self._order.is_whole or part.coverage.end == part.coverage.begin:
+            return
+        async with self._repo.transaction() as db:
+            await progress.start_progress(db, *part.where, 0)
+            has_moved = await progress.pass_replayed(db, *part.where, part.passed())
+        said = f"goes on from {part.coverage.end}" if has_moved else "has moved on by itself"
+        tell(f"{part.name}: the ledger {said}")
+
+    def _tell(self, tell: Callable[[str], None], key: str) -> None:
+        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            tell(f"{self.totals.records:,} records, {self.totals.inserted:,} rows new, at {key}")
+
+
+_UNKNOWN = ("unknown_device", "no such device of that customer")
+
+
+class _Part:
+    """A partition on its way: what was seen of it, and what came of that."""
+
+    def __init__(self, topic: str, where: tuple[int, int], begin: int) -> None:
+        self.topic = topic
+        self.where = where
+        self.name = f"generation {where[0]}, partition {where[1]}"
+        self.writer = LedgerWriter()
+        self.coverage = Coverage(begin)
+        self.next = 0
+        self._last = (-1, "")
+        self._gained = Passed(begin, begin, "", 0, 0, 0, 0, None)
+
+    def decode(
+        self, chunk: Sequence[Opened], span: tuple[int, int]
+    ) -> tuple[dict[int, SampleBatch], dict[int, tuple[str, str]]]:
+        """Batches, and reasons why there is none, by offset."""
+        batches: dict[int, SampleBatch] = {}
+        rejects: dict[int, tuple[str, str]] = {}
+        for record in chunk:
+            try:
+                batch = events.decode(record.value)
+            except Rejected as error:
+                rejects[record.offset] = (error.code, error.message)
+                continue
+            if span == ALL_SLOTS or any(span[0] <= at < span[1] for at in batch.columns.slot):
+                batches[record.offset] = batch
+        return batches, rejects
+
+    def letters(
+        self, chunk: Sequence[Opened], reasons: dict[int, tuple[str, str]]
+    ) -> list[tuple[object, ...]]:
+        """Dead letters of those records of `chunk` that have a reason."""
+        generation, partition = self.where
+        return [
+            (
+                *(self.topic, generation, partition, record.offset),
+                *reasons[record.offset],
+                *(record.customer_id.encode(), record.value),
+            )
+            for record in chunk
+            if record.offset in reasons
+        ]
+
+    def note(
+        self, chunk: Sequence[Opened], batches: dict[int, SampleBatch], written: Written
+    ) -> None:
+        """The chunk is in: what the ledger had not read before counts for its progress."""
+        for offset, batch in batches.items():
+            if offset < self.coverage.end:
+                self._last = (offset, batch.batch_id)
+        if chunk[0].offset < self.coverage.begin:
+            return
+        had = self._gained
+        newest = max((batch.received_at for batch in batches.values()), default=None)
+        at = None if newest is None else instant_of(newest)
+        self._gained = had._replace(
+            records=had.records + len(batches),
+            samples=had.samples + written.samples,
+            inserted=had.inserted + written.inserted,
+            updated=had.updated + written.updated,
+            newest_at=max((each for each in (had.newest_at, at) if each), default=None),
+        )
+
+    def passed(self) -> Passed:
+        """What the ledger's progress must know to go on behind it."""
+        end = self.coverage.end
+        batch_id = self._last[1] if self._last[0] == end - 1 else ""
+        return self._gained._replace(end=end, last_batch_id=batch_id)
