@@ -140,3 +140,20 @@ def test_changes_of_a_version_are_counted_and_located() -> None:
         "Mon 16 Nov 16:00–19:00 added",
     ]
     assert change_words({"added": 0, "slots": []}, "UTC") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "why", "said"),
+    [
+        ("added", "late", "added"),
+        ("corrected", "corrected", "corrected"),
+        ("removed", "deleted", "removed"),
+        ("corrected", "late", "corrected: late data"),
+        ("corrected", "device_priority", "corrected: device priority"),
+        ("corrected", "deleted", "corrected: a deletion"),
+    ],
+)
+def test_a_change_says_why_where_that_is_not_plain(change: str, why: str, said: str) -> None:
+    times = {"from": "2026-11-16T00:00:00+00:00", "to": "2026-11-16T01:00:00+00:00"}
+    changed = {"slots": [times | {"change": change, "why": why}]}
+    assert change_words(changed, "UTC")[0].endswith(f"00:00–01:00 {said}")

@@ -8,6 +8,12 @@ from fitstream.client.data import Day, Hour, Quarter, Week
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart, Kind, Series
 
+_WHY = {
+    "late": "late data",
+    "corrected": "a correction",
+    "deleted": "a deletion",
+    "device_priority": "device priority",
+}
 _RUNS_SHOWN = 3
 _BEATS = 40  # where an axis of heart rates begins, unless one lies below
 
@@ -128,8 +134,16 @@ def change_words(changed: Mapping[str, Any], zone: str) -> list[str]:
     tz = words.known_zone(zone)
     for run in list(changed.get("slots", ()))[:_RUNS_SHOWN]:
         start, end = (datetime.fromisoformat(run[name]).astimezone(tz) for name in ("from", "to"))
-        said.append(f"{words.day_of(start.date())} {start:%H:%M}–{end:%H:%M} {run['change']}")
+        what = run["change"] + _because(run)
+        said.append(f"{words.day_of(start.date())} {start:%H:%M}–{end:%H:%M} {what}")
     return said
+
+
+def _because(run: Mapping[str, Any]) -> str:
+    """Why, where the change alone does not say it; older versions have no reason."""
+    why = str(run.get("why", run["change"]))
+    usual = {"added": "late", "removed": "deleted", "corrected": "corrected"}
+    return "" if why in (run["change"], usual[run["change"]]) else f": {_WHY[why]}"
 
 
 def compared(value: float, usual: float, what: str) -> str:
