@@ -3,6 +3,7 @@
 Reads only. Where a hop has nothing, it says why; a service that is away is such a reason too.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from fitstream.combined import LedgerRow
 from fitstream.errors import Rejected, Unavailable
 from fitstream.events import SampleBatch
 from fitstream.operations.applied import Applied, Place, Verdict, applied
-from fitstream.operations.records import Found, Records, open_records
+from fitstream.operations.records import Records, open_records
 from fitstream.operations.trace_weeks import Traced, traced_weeks
 from fitstream.repo import customers, devices, samples, trace
 from fitstream.repo.database import Db, Repo
@@ -27,6 +28,7 @@ from fitstream.store import Store
 _ROWS_SHOWN = 100
 _OFFSET_BITS = 48
 _ID_BYTES = 12
+_SEARCH_S = 7
 
 
 class Sources(NamedTuple):
@@ -85,8 +87,13 @@ async def trace_slot(sources: Sources, customer_id: str, slot: int, device_id: s
 
 @asynccontextmanager
 async def _records(sources: Sources) -> AsyncIterator[Records]:
-    async with open_records(*sources) as records:
-        yield records
+    """The records, for a few seconds: the hops behind must not wait for a slow search."""
+    try:
+        async with asyncio.timeout(_SEARCH_S), open_records(*sources) as records:
+            yield records
+    except TimeoutError as error:
+        text = f"the search took longer than {_SEARCH_S} s"
+        raise Unavailable("the record", text) from error
 
 
 async def _search(records: Records, batch_id: str, sent_ms: int) -> tuple[Place, bytes] | None:
@@ -138,10 +145,9 @@ async def _record_of(records: Records, customer_id: str, src: int) -> TracedReco
     placed = await records.find_of(customer_id, generation, offset)
     if placed is None or placed.found.value is None:
         return None
-    found: Found = placed.found
     batch = events.decode(placed.found.value)
     place = Place(generation, placed.partition, offset)
-    return _traced_record(records.topic, place, batch, found.where)
+    return _traced_record(records.topic, place, batch, placed.found.where)
 
 
 def _traced_record(topic: str, place: Place, batch: SampleBatch, where: str) -> TracedRecord:
