@@ -1,6 +1,9 @@
 """Ports of a stack: free ones the first time, the same ever after, since devices remember them."""
 
+import fcntl
+import os
 import socket
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -8,6 +11,7 @@ import msgspec
 from fitstream.errors import Halted
 
 PREFERRED = {"gateway": 8080, "pages": 8081}
+_held: list[int] = []  # locks that the kernel lets go of when we end
 
 
 def choose_ports(folder: Path, names: list[str], fixed: dict[str, int]) -> dict[str, int]:
@@ -31,6 +35,23 @@ def choose_ports(folder: Path, names: list[str], fixed: dict[str, int]) -> dict[
     return known
 
 
+def reserve(port: int) -> bool:
+    """Whether the port is free and no other stack that is starting has chosen it; ours until we
+    end. Between the choice and the listening another stack must not choose it too."""
+    path = Path(tempfile.gettempdir()) / f"fitstream-port-{port}.lock"
+    try:
+        held = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        return False
+    _held.append(held)
+    return is_free(port)
+
+
 def is_free(port: int) -> bool:
     """Whether nobody listens there."""
     with socket.socket() as probe:
@@ -43,7 +64,7 @@ def is_free(port: int) -> bool:
 
 
 def _check_free(name: str, port: int, path: Path) -> None:
-    if not is_free(port):
+    if not reserve(port):
         text = (
             f"port {port}, which {name} of this stack uses, is taken by another program. Stop that"
             f" program, or take `{name}` out of {path} to get another port"
@@ -52,11 +73,11 @@ def _check_free(name: str, port: int, path: Path) -> None:
 
 
 def _free_port(preferred: int, taken: set[int]) -> int:
-    if preferred and preferred not in taken and is_free(preferred):
+    if preferred and preferred not in taken and reserve(preferred):
         return preferred
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
-        if port not in taken:
+        if port not in taken and reserve(port):
             return port
