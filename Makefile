@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 CODE := fitstream tests benchmarks
 
-.PHONY: install demo test test-all check format bench lock clean
+.PHONY: install demo test test-all faults check format bench lock clean
 
 install: $(STAMP)
 
@@ -26,6 +26,9 @@ test: install
 
 test-all: install
 	@$(BIN)/pytest
+
+faults: install
+	@$(BIN)/pytest tests/faults
 
 check: install
 	@$(BIN)/ruff format --check .

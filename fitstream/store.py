@@ -18,8 +18,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fitstream.errors import Conflict, NotFound, Unavailable
+from fitstream.logs import get
 from fitstream.settings import Settings
 
+log = get(__name__)
 R = TypeVar("R")
 Outcome = Literal["created", "same"]
 
@@ -77,6 +79,7 @@ class Store:
             there = await self._rival(key)
             if there != body:
                 raise Conflict("object_differs", f"{key} holds other bytes") from None
+            log.info("object_same", key=key)
             return Stored(key, len(body), digest, "same")
         return Stored(key, len(body), digest, "created")
 

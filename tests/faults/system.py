@@ -7,6 +7,7 @@ production. Must not judge: see `invariants`.
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,8 @@ def running_up(folder: Path, settings: Mapping[str, str], *options: str) -> Iter
     """`fitstream up` on `folder` until the block ends; what its run.json says."""
     log = folder / "up.log"
     command = [sys.executable, "-m", "fitstream", "up", "--data", str(folder), *options]
+    for option in ("--port", "--pages-port"):  # not the usual ones: other stacks may want them
+        command += [option, str(_free_port())]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=clean_environ(**settings), stdout=out, stderr=out)
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -81,11 +84,19 @@ def running_up(folder: Path, settings: Mapping[str, str], *options: str) -> Iter
         process.wait(60)
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class System:
     """Processes by name on the services of `folder`; `told` is what their supervisors said."""
 
     def __init__(self, folder: Path, run: RunFile, settings: Mapping[str, str]) -> None:
         self.run = run
+        self._folder = folder
         self.told: list[str] = []
         self._supervisors: dict[str, Supervisor] = {}
         ports = msgspec.json.decode((folder / "ports.json").read_bytes(), type=dict[str, int])
@@ -99,8 +110,10 @@ class System:
         return self.run.admin.api_key
 
     def pid(self, name: str) -> int:
-        """The process id of a part, as it is now."""
-        return self._supervisors[name].pids[name]
+        """The process id of a part or a service, as it is now."""
+        if name in self._supervisors:
+            return self._supervisors[name].pids[name]
+        return read_run_file(self._folder).pids[name]
 
     async def start(self, name: str, crash_at: str = "") -> None:
         """Starts a process, anew when it runs; armed to die once at `crash_at`."""
