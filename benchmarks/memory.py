@@ -15,6 +15,7 @@ from benchmarks.whole_way import Way, ledger_samples, post_days, wait_for_sample
 _MB = 1024 * 1024
 _WATCHED = ("gateway", "ledger", "roller", "archive")
 _JAVA = ("kafka", "s3")
+_BAR = 10_000_000  # samples; a slope over fewer is reported, not judged
 _PORTION = 500  # day posts between two looks
 _CONNECTIONS = 16
 _QUICK = {"FITSTREAM_LATE_QUIET_S": "1", "FITSTREAM_LATE_MAX_S": "5", "FITSTREAM_GRACE_HOURS": "1"}
@@ -67,7 +68,12 @@ def _report(
     ]  # fmt: skip
     total = sum(parts.values())
     bars = [
-        Bar(f"memory, {name}", f"{grown:+.1f} MB per 10^6 samples", "< 1", grown < 1)
+        Bar(
+            f"memory, {name}",
+            f"{grown:+.1f} MB per 10^6, over {sizes['samples']:,}",
+            "< 1 over 10^7",
+            grown < 1 if sizes["samples"] >= _BAR else None,
+        )
         for name in _WATCHED[:3]
         for grown in (slope(looks, name),)
     ]
