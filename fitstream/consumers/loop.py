@@ -23,7 +23,6 @@ R = TypeVar("R")
 
 _POLL_S = 0.1
 _COMMIT_EVERY_S = 1.0
-_AT_ONCE = 2  # partitions: one batch is prepared while the other is being stored
 _REJECTS_KEPT = 1000
 _REJECTS_MAX = 50
 _REJECTS_IN_A_ROW = 100
@@ -151,24 +150,11 @@ class Loop(Generic[T]):
 
     async def _write_closed(self, *, rest: bool = False) -> None:
         """Writes every closed batch, or whatever is held; a rebalance leaves it to the next."""
-        closed = [
-            partition
-            for partition, buffer in self._buffers.items()
-            if buffer.is_closed(self._limits) or (rest and buffer.records)
-        ]
-        writers = [self._write_each(closed) for _ in range(min(_AT_ONCE, len(closed)))]
-        for result in await asyncio.gather(*writers, return_exceptions=True):
-            if result is not None:
-                raise result
-
-    async def _write_each(self, closed: list[int]) -> None:
-        """Takes partitions from `closed` until there are none; after an error nobody goes on."""
-        try:
-            while closed and self._source.epoch() == self._epoch:
-                await self._write_one(closed.pop(0))
-        except BaseException:
-            closed.clear()
-            raise
+        for partition, buffer in list(self._buffers.items()):
+            if self._source.epoch() != self._epoch:
+                return
+            if buffer.is_closed(self._limits) or (rest and buffer.records):
+                await self._write_one(partition)
 
     async def _write_one(self, partition: int) -> None:
         records = self._buffers[partition].records
