@@ -69,7 +69,7 @@ def running_up(folder: Path, settings: Mapping[str, str], *options: str) -> Iter
     log = folder / "up.log"
     command = [sys.executable, "-m", "fitstream", "up", "--data", str(folder), *options]
     for option in ("--port", "--pages-port"):  # not the usual ones: other stacks may want them
-        command += [option, str(_free_port())]
+        command += [option, str(free_port())]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=clean_environ(**settings), stdout=out, stderr=out)
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -84,7 +84,8 @@ def running_up(folder: Path, settings: Mapping[str, str], *options: str) -> Iter
         process.wait(60)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
