@@ -14,7 +14,9 @@ from zlib import crc32
 
 import msgspec
 import pytest
+from aiokafka.errors import KafkaError
 
+from fitstream.errors import FitstreamError
 from fitstream.settings import load
 from fitstream.simulate.fleet import Fleet, Order
 from tests.faults.invariants import Observed, observed
@@ -114,7 +116,10 @@ async def _rest(stores: Observed) -> None:
     deadline = monotonic() + PATIENCE_S
     waits = ["for the first look"]
     while monotonic() < deadline:
-        waits = await stores.waits(("ledger", "archive", "roller"))
+        try:
+            waits = await stores.waits(("ledger", "archive", "roller"))
+        except (FitstreamError, KafkaError, OSError) as error:
+            waits = [f"a service is away: {error}"]
         if not waits:
             return
         await asyncio.sleep(0.3)
