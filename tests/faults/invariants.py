@@ -57,9 +57,9 @@ class Observed:
         ]
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka, group_id=None)
         admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka)
-        await consumer.start()
-        await admin.start()
         try:
+            await consumer.start()
+            await admin.start()
             ends = await consumer.end_offsets(of)
             committed = {
                 group: await admin.list_consumer_group_offsets(group, partitions=of)
