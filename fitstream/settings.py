@@ -170,6 +170,8 @@ def _named(message: str) -> str:
     """msgspec's sentence with the path `$.ack_timeout_s` turned into the variable's name."""
     for name in Settings.__struct_fields__:
         for mark in (f"`$.{name}`", f"`{name}`"):
+            if mark in message and "missing required field" in message:
+                return f"{PREFIX}{name.upper()} is not set; docs/operations.md says what it is"
             if mark in message:
                 return f"{PREFIX}{name.upper()}: {message.replace(mark, 'it')}"
     return message
