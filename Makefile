@@ -16,6 +16,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "Installing the locked packages (the first time fetches about 3 GB, most of it torch) ..."
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m fitstream.stack.jars
 	@touch $(STAMP)
 
 demo: install

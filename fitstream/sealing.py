@@ -5,6 +5,7 @@ Deleting a customer's wrapped key makes everything sealed with it unreadable for
 
 import base64
 from collections import OrderedDict
+from contextlib import suppress
 from secrets import token_bytes
 from struct import Struct
 
@@ -94,11 +95,10 @@ class DataKeys:
     async def _make(self, customer_id: str) -> bytes:
         key, nonce = token_bytes(32), token_bytes(12)
         wrapped = nonce + AESGCM(self._masters[0]).encrypt(nonce, key, customer_id.encode())
-        try:
+        with suppress(Conflict):  # somebody else was first
             await self._store.put_new(_object(customer_id), wrapped)
-        except Conflict:
-            return self._unwrap(customer_id, await self._store.get(_object(customer_id)))
-        return key
+        # Not every store lets only one of two win: what is there now is the key.
+        return self._unwrap(customer_id, await self._store.get(_object(customer_id)))
 
     def _unwrap(self, customer_id: str, wrapped: bytes) -> bytes:
         for master in self._masters:
