@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import FrameType
 
@@ -28,21 +29,26 @@ def run_many(port: int | None, processes: int, environ: dict[str, str]) -> int:
     """Starts `processes` gateways on one port; ends all of them with the first that ends."""
     command = [sys.executable, "-m", "fitstream", "gateway", "--shared", str(os.getpid())]
     command += ["--port", str(port)] if port else []
+    asked = threading.Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        asked.set()
+
+    signal.signal(signal.SIGTERM, end)  # before the first child, which would outlive us otherwise
+    signal.signal(signal.SIGINT, end)
     children = [
         subprocess.Popen(command, env=environ)  # noqa: S603  our own command
         for _ in range(processes)
     ]
-
-    def end(_: int, __: FrameType | None) -> None:
-        for child in children:
-            child.terminate()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    codes = [child.poll() for child in children]
-    while None in codes:
+    while all(child.poll() is None for child in children) and not asked.is_set():
         time.sleep(_LOOK_S)
-        codes = [child.poll() for child in children]
-        if any(code is not None for code in codes):
-            end(0, None)
-    return max(code or 0 for code in codes)
+    for child in children:
+        child.terminate()  # once: a second signal would meet a child without its handlers
+    return max(_exit_code(child.wait()) for child in children)
+
+
+def _exit_code(code: int) -> int:
+    """A child that SIGTERM met while it was still starting has ended as it was asked to."""
+    if code == -signal.SIGTERM:
+        return 0
+    return 128 - code if code < 0 else code

@@ -197,6 +197,19 @@ async def test_several_gateway_processes_share_one_port(stack: RunningStack) -> 
     assert process.returncode == 0
 
 
+async def test_several_gateways_told_to_end_while_they_start_end_well(
+    stack: RunningStack,
+) -> None:
+    process = _start(["gateway", "--processes", "2", "--data", str(stack.folder)])
+
+    async def has_children() -> bool:
+        return len(psutil.Process(process.pid).children()) == 2
+
+    await eventually(has_children)
+    process.terminate()
+    assert process.wait(20) == 0
+
+
 def _start(command: list[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "fitstream", *command],
