@@ -10,6 +10,7 @@ from fitstream.errors import Rejected
 from fitstream.gateway import sessions
 from fitstream.gateway.api.answers import after, answer, body, limit, now, page, without
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.routes import Route
 from fitstream.repo import accounts, customers
 from fitstream.repo.customers import Customer, NewCustomer
 from fitstream.samples import Text
@@ -119,3 +120,12 @@ async def put_account(request: web.Request) -> web.Response:
 def _given(consents: Consents) -> dict[str, bool]:
     fields = msgspec.structs.asdict(consents)
     return {purpose: granted for purpose, granted in fields.items() if granted is not msgspec.UNSET}
+
+
+ROUTES = (
+    Route("POST", "/v1/customers", create_customer, "create_customer"),
+    Route("GET", "/v1/customers", list_customers, "list_customers"),
+    Route("GET", "/v1/customers/{customer}", get_customer, "get_customer"),
+    Route("PATCH", "/v1/customers/{customer}", patch_customer, "patch_customer"),
+    Route("PUT", "/v1/customers/{customer}/account", put_account, "put_account"),
+)

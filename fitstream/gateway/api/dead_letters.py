@@ -11,6 +11,7 @@ from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
 from fitstream.gateway.api.answers import after, answer, cursor, limit
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.routes import Route
 from fitstream.merge import unscaled
 from fitstream.operations import dead_letters as operations
 from fitstream.repo import dead_letters
@@ -104,3 +105,11 @@ def _post(batch: SampleBatch) -> dict[str, Any]:
             for slot, row in events.rows(batch.columns)
         ],
     }
+
+
+ROUTES = (
+    Route("GET", "/v1/dead-letters", list_dead_letters, "letters"),
+    Route("GET", "/v1/dead-letters/{letter}", get_dead_letter, "letter"),
+    Route("POST", "/v1/dead-letters/{letter}/replay", replay, "letter_replay"),
+    Route("POST", "/v1/dead-letters/{letter}/discard", discard, "letter_discard"),
+)

@@ -10,6 +10,7 @@ from fitstream.clock import slot_start
 from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import answer, body, without
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.routes import Route
 from fitstream.ids import new_key
 from fitstream.repo import customers, devices, keys
 from fitstream.repo.database import Db
@@ -89,3 +90,17 @@ async def create_device_key(request: web.Request) -> web.Response:
 async def _device(db: Db, request: web.Request) -> Device:
     customer = await customers.get_customer(db, request.match_info["customer"])
     return await devices.get_device(db, customer.customer_no, request.match_info["device"])
+
+
+ROUTES = (
+    Route("GET", "/v1/customers/{customer}/devices", list_devices, "list_devices"),
+    Route("POST", "/v1/customers/{customer}/devices", create_device, "create_device"),
+    Route("PATCH", "/v1/customers/{customer}/devices/{device}", patch_device, "patch_device"),
+    Route("DELETE", "/v1/customers/{customer}/devices/{device}", delete_device, "delete_device"),
+    Route(
+        "POST",
+        "/v1/customers/{customer}/devices/{device}/keys",
+        create_device_key,
+        "create_device_key",
+    ),
+)

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from fitstream.gateway.api.answers import after, answer, limit, page, without
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.routes import Route
 from fitstream.repo import jobs
 from fitstream.repo.jobs import Job
 
@@ -41,3 +42,11 @@ async def retry_job(request: web.Request) -> web.Response:
 
 def _shown(job: Job, status: int = 200) -> web.Response:
     return answer(without(job, *_HIDDEN), status)
+
+
+ROUTES = (
+    Route("GET", "/v1/jobs", list_jobs, "jobs"),
+    Route("GET", "/v1/jobs/{job}", get_job, "job"),
+    Route("POST", "/v1/jobs/{job}/cancel", cancel_job, "job_cancel"),
+    Route("POST", "/v1/jobs/{job}/retry", retry_job, "job_retry"),
+)

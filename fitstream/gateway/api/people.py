@@ -13,6 +13,7 @@ from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.credentials import Principal, credential
 from fitstream.gateway.keys import LOGINS, REPO, SETTINGS
 from fitstream.gateway.middlewares import PRINCIPAL
+from fitstream.gateway.routes import Route
 from fitstream.gateway.view.addresses import address_of
 from fitstream.repo import customers
 
@@ -69,3 +70,10 @@ async def me(request: web.Request) -> web.Response:
         "customer_id": principal.customer_id,
     }
     return answer({"account": account, "customer": shown})
+
+
+ROUTES = (
+    Route("POST", "/v1/auth/login", login, "login"),
+    Route("POST", "/v1/auth/logout", logout, "logout"),
+    Route("GET", "/v1/me", me, "me"),
+)

@@ -11,6 +11,7 @@ from fitstream.combined import LedgerRow, Slot
 from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import after, answer, day, limit, now, page, slot_span
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.routes import Route
 from fitstream.merge import unscaled
 from fitstream.repo import customers, devices, samples
 from fitstream.repo.customers import Customer
@@ -116,3 +117,10 @@ def _shown(row: LedgerRow) -> dict[str, Any]:
         "rev": row.rev,
         "received_at": clock.epoch_s(row.received_s),
     }
+
+
+ROUTES = (
+    Route("GET", "/v1/customers/{customer}/samples", list_samples, "samples"),
+    Route("GET", "/v1/customers/{customer}/days", list_days, "days"),
+    Route("GET", "/v1/customers/{customer}/hours", hours, "hours"),
+)

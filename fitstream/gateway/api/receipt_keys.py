@@ -5,6 +5,7 @@ from hashlib import sha256
 from aiohttp import web
 
 from fitstream.gateway.keys import SIGNER
+from fitstream.gateway.routes import Route
 
 
 async def receipt_keys(request: web.Request) -> web.Response:
@@ -19,3 +20,6 @@ async def receipt_keys(request: web.Request) -> web.Response:
     if etag in request.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers)
     return web.Response(body=content, content_type="application/jwk-set+json", headers=headers)
+
+
+ROUTES = (Route("GET", "/.well-known/fitstream-keys", receipt_keys, "receipt_keys"),)

@@ -22,6 +22,7 @@ from fitstream.gateway.api.missing import missing_slots
 from fitstream.gateway.credentials import Principal
 from fitstream.gateway.keys import IN_FLIGHT, KEYS, PRODUCER, RATES, REPO, SETTINGS, SIGNER
 from fitstream.gateway.middlewares import PRINCIPAL
+from fitstream.gateway.routes import Route
 from fitstream.metrics import count
 from fitstream.samples import Checked, Decoded, Verdict
 from fitstream.settings import Settings
@@ -247,3 +248,6 @@ async def _missing(
     except Unavailable:
         return None
     return [(slot_start(start), slot_start(end)) for start, end in runs]
+
+
+ROUTES = (Route("POST", "/v1/samples", post_samples, "post_samples"),)

@@ -10,6 +10,7 @@ from fitstream.clock import slot_of
 from fitstream.errors import FitstreamError, Unavailable
 from fitstream.gateway.api.answers import answer, now
 from fitstream.gateway.keys import OBSERVER, PRODUCER, REPO
+from fitstream.gateway.routes import Route
 from fitstream.repo import customers, jobs, pipeline, weeks
 
 
@@ -103,3 +104,13 @@ async def _kafka(request: web.Request) -> dict[str, Any] | None:
         return None
     groups = {group: {"lag": lag} for group, lag in state.lag.items()}
     return {"records": state.records, "lag": sum(state.lag.values()), "groups": groups}
+
+
+ROUTES = (
+    Route("GET", "/v1/time", time, "time"),
+    Route("GET", "/healthz", healthz, "healthz"),
+    Route("GET", "/readyz", readyz, "readyz"),
+    Route("GET", "/metrics", show_metrics, "metrics"),
+    Route("GET", "/v1/pipeline", show_pipeline, "pipeline"),
+    Route("GET", "/v1/programmes", list_programmes, "programmes"),
+)

@@ -10,6 +10,7 @@ from fitstream.clock import slot_of
 from fitstream.errors import Rejected, Unavailable
 from fitstream.gateway.api.answers import FIRST_YEAR, LAST_YEAR, answer
 from fitstream.gateway.keys import REPO, SETTINGS, STORE
+from fitstream.gateway.routes import Route
 from fitstream.operations.trace import Sources, trace_batch, trace_slot
 
 _DEADLINE_S = 12
@@ -46,3 +47,6 @@ def _number(text: str) -> int:
         text = f"`slot` needs its zone, and a year from {FIRST_YEAR} to {LAST_YEAR}"
         raise Rejected("bad_range", text)
     return slot_of(found)
+
+
+ROUTES = (Route("GET", "/v1/trace", show_trace, "trace"),)

@@ -11,6 +11,7 @@ from fitstream.clock import slot_start
 from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import after, answer, body, limit, page, without
 from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.routes import Route
 from fitstream.ids import new_id
 from fitstream.repo import customers, jobs, models
 from fitstream.repo.jobs import NewJob
@@ -139,3 +140,13 @@ def _preparing(job: jobs.Job) -> dict[str, Any]:
 
 def _model(model: Model) -> dict[str, Any]:
     return without(model, "programme_no", "job_id") | {"run": model.job_id}
+
+
+ROUTES = (
+    Route("POST", "/v1/training-runs", create_run, "create_run"),
+    Route("GET", "/v1/training-runs", list_runs, "runs"),
+    Route("GET", "/v1/training-runs/{run}", get_run, "run"),
+    Route("GET", "/v1/models", list_models, "models"),
+    Route("GET", "/v1/models/{model}", get_model, "model"),
+    Route("GET", "/v1/customers/{customer}/forecasts/latest", forecast_latest, "forecast_latest"),
+)

@@ -10,6 +10,7 @@ from fitstream.combined import combine
 from fitstream.errors import NotFound
 from fitstream.gateway.api.answers import after, answer, limit, now, page
 from fitstream.gateway.keys import REPO, STORE
+from fitstream.gateway.routes import Route
 from fitstream.ids import new_id
 from fitstream.merge import NAMES
 from fitstream.repo import customers, jobs, samples, weeks
@@ -142,3 +143,17 @@ def _version(version: WeekVersion) -> dict[str, Any]:
 
 def _week_file(version: WeekVersion) -> dict[str, Any]:
     return next(file for file in version.files if file["kind"] == "week")
+
+
+ROUTES = (
+    Route("GET", "/v1/customers/{customer}/weeks", list_weeks, "weeks"),
+    Route("GET", "/v1/customers/{customer}/weeks/{week}", get_week, "week"),
+    Route("GET", "/v1/customers/{customer}/weeks/{week}/slots", week_slots, "week_slots"),
+    Route("POST", "/v1/customers/{customer}/weeks/{week}/roll", roll_week, "roll_week"),
+    Route(
+        "GET",
+        "/v1/customers/{customer}/weeks/{week}/versions/{version}/file",
+        get_file,
+        "week_file",
+    ),
+)
