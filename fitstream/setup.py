@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from fitstream.broker import make_topics
-from fitstream.gateway.sessions import hash_password
+from fitstream.gateway.passwords import hash_password
 from fitstream.ids import key_of, new_key
 from fitstream.logs import get
 from fitstream.repo import accounts, keys, progress
@@ -60,7 +60,7 @@ def new_admin(email: str, password: str | None) -> NewAdmin:
 
 async def create_admin(repo: Repo, new: NewAdmin) -> None:
     """Stores an administrator with a key. Raises Conflict(exists), Rejected(weak_password)."""
-    password_hash = await hash_password(new.password)
+    password_hash = await hash_password(new.password, new.email)
     async with repo.transaction() as db:
         number = await accounts.create_account(db, new.email, password_hash, "admin", None)
         await keys.insert_admin_key(db, key_of(new.api_key), new.email, number)

@@ -1,28 +1,18 @@
-"""Log-in and sessions of people: passwords as argon2id, tokens as hashes, both off the loop."""
+"""Log-in and sessions of people; of a token only the hash is stored."""
 
-import asyncio
 from datetime import datetime, timedelta
 
 import msgspec
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from fitstream.errors import Rejected
+from fitstream.gateway.passwords import is_right
 from fitstream.ids import hashed, new_secret
 from fitstream.repo import accounts
-from fitstream.repo.accounts import Account
 from fitstream.repo.database import Repo
 from fitstream.settings import Settings
 
 PREFIX = "fss_"
-PASSWORD_MIN = 10
-PASSWORD_MAX = 256
 _TOUCH_AFTER = timedelta(minutes=1)
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-_at_once = asyncio.Semaphore(2)
-_COMMON = frozenset(
-    {"1234567890", "0123456789", "password123", "passwordpassword", "qwertyuiop", "1q2w3e4r5t"}
-)
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -36,24 +26,14 @@ class Session(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-async def hash_password(password: str) -> str:
-    """Argon2id hash. Raises Rejected(weak_password) for one that is too short or too common."""
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX or password.lower() in _COMMON:
-        text = (
-            f"a password needs {PASSWORD_MIN} to {PASSWORD_MAX} characters and must not be common"
-        )
-        raise Rejected("weak_password", text, 422)
-    async with _at_once:
-        return await asyncio.to_thread(_hasher.hash, password)
-
-
 async def login(
     repo: Repo, email: str, password: str, now: datetime, settings: Settings
 ) -> Session:
     """A new session. Raises Rejected(wrong_credentials): the same for unknown and wrong."""
     async with repo.connection() as db:
         account = await accounts.find_account(db, email)
-    if not await _is_right(account, password) or account is None:
+    stored = account.password_hash if account else None
+    if not await is_right(stored, password) or account is None:
         raise Rejected("wrong_credentials", "e-mail or password is wrong", 401)
     is_customer = account.role == "customer"
     lifetime_s = settings.customer_idle_s * 3 if is_customer else settings.admin_absolute_s
@@ -80,23 +60,3 @@ async def logout(repo: Repo, token: str) -> None:
     """Ends the session; a repeat changes nothing."""
     async with repo.transaction() as db:
         await accounts.delete_session(db, hashed(token))
-
-
-async def _is_right(account: Account | None, password: str) -> bool:
-    """Takes the same time whether the account exists or not."""
-    stored = account.password_hash if account else _decoy()
-    async with _at_once:
-        try:
-            await asyncio.to_thread(_hasher.verify, stored, password)
-        except (VerificationError, InvalidHashError):
-            return False
-    return account is not None
-
-
-_decoys: list[str] = []
-
-
-def _decoy() -> str:
-    if not _decoys:
-        _decoys.append(_hasher.hash(new_secret()))
-    return _decoys[0]

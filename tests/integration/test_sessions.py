@@ -7,6 +7,7 @@ import pytest
 from fitstream.client import Client
 from fitstream.errors import Rejected
 from fitstream.gateway import sessions
+from fitstream.gateway.passwords import hash_password
 from fitstream.ids import hashed
 from fitstream.repo import accounts
 from fitstream.repo.database import Repo
@@ -80,7 +81,7 @@ async def test_sessions_idle_out_and_expire(repo: Repo, services: Settings) -> N
     now = datetime.now(UTC)
     email = f"idle-{now.timestamp()}@example.org"
     async with repo.transaction() as db:
-        stored = await sessions.hash_password(PASSWORD)
+        stored = await hash_password(PASSWORD)
         await accounts.create_account(db, email, stored, "admin", None)
     token = (await sessions.login(repo, email, PASSWORD, now, services)).token
     idle = timedelta(seconds=services.admin_idle_s)
@@ -95,7 +96,7 @@ async def test_no_token_is_stored_as_it_is(repo: Repo, services: Settings) -> No
     now = datetime.now(UTC)
     email = f"hash-{now.timestamp()}@example.org"
     async with repo.transaction() as db:
-        stored = await sessions.hash_password(PASSWORD)
+        stored = await hash_password(PASSWORD)
         await accounts.create_account(db, email, stored, "admin", None)
     token = (await sessions.login(repo, email, PASSWORD, now, services)).token
     async with repo.connection() as db:

@@ -5,11 +5,11 @@ from aiohttp import web
 
 from fitstream.client.data import Customer
 from fitstream.errors import Conflict, Rejected
-from fitstream.gateway import sessions
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.passwords import hash_password
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import capital, sentence_of
 from fitstream.repo import accounts, customers
@@ -84,7 +84,7 @@ async def _store_login(request: web.Request, email: str, password: str) -> None:
         msgspec.convert(email, customer_views.Email)
     except msgspec.ValidationError as error:
         raise Rejected("invalid", "the e-mail address is not valid", 422) from error
-    password_hash = await sessions.hash_password(password)
+    password_hash = await hash_password(password, email)
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
         await accounts.set_customer_login(db, customer.customer_no, email, password_hash)

@@ -7,9 +7,9 @@ from aiohttp import web
 from msgspec import Meta
 
 from fitstream.errors import Rejected
-from fitstream.gateway import sessions
 from fitstream.gateway.api.answers import after, answer, body, limit, now, page, without
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.passwords import PASSWORD_MAX, hash_password
 from fitstream.gateway.routes import Route
 from fitstream.repo import accounts, customers
 from fitstream.repo.customers import Customer, NewCustomer
@@ -51,7 +51,7 @@ class PutAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of PUT /v1/customers/{id}/account."""
 
     email: Email
-    password: Annotated[str, Meta(max_length=sessions.PASSWORD_MAX)]
+    password: Annotated[str, Meta(max_length=PASSWORD_MAX)]
 
 
 def shown(customer: Customer) -> dict[str, Any]:
@@ -109,7 +109,7 @@ async def patch_customer(request: web.Request) -> web.Response:
 
 async def put_account(request: web.Request) -> web.Response:
     wanted = await body(request, PutAccount)
-    password_hash = await sessions.hash_password(wanted.password)
+    password_hash = await hash_password(wanted.password, wanted.email)
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
         await accounts.set_customer_login(db, customer.customer_no, wanted.email, password_hash)
