@@ -1,7 +1,6 @@
 """Starts programs in order, starts again what ends, and stops everything in order.
 
-A program that ends because a service is away is started again for ever; one that keeps crashing
-ends the stack, with the last lines of its log.
+`restarts` says when: a program that keeps crashing ends the stack, with the last lines of its log.
 """
 
 import asyncio
@@ -14,14 +13,12 @@ from signal import SIGKILL, Signals
 import psutil
 
 from fitstream.errors import FitstreamError, Halted
-from fitstream.process import EXIT_HALTED, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from fitstream.process import EXIT_HALTED, EXIT_UNAVAILABLE
 from fitstream.stack.program import Program
+from fitstream.stack.restarts import Life, Restarts
 
-_READY_POLL_S = 0.05
+_READY_POLL_S, _READY_POLL_MAX_S = 0.05, 1.0
 _READY_TIMEOUT_S = 90.0
-_BACK_OFF_MAX_S = 30.0
-_CALM_AFTER_S = 20.0  # who ran this long has not crashed at once
-_CRASHES_MAX = 5
 _STOP_TIMEOUT_S = 6.0
 _LOG_TAIL_BYTES = 3000
 _LOG_MAX_BYTES = 50_000_000
@@ -44,6 +41,7 @@ class Supervisor:
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._programs: dict[str, Program] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self._ready: dict[str, asyncio.Event] = {}
         self._stopping = asyncio.Event()
 
     @property
@@ -59,6 +57,7 @@ class Supervisor:
         chosen = list(programs)
         for program in chosen:
             self._programs[program.name] = program
+            self._ready[program.name] = asyncio.Event()
             self._watching[program.name] = asyncio.create_task(self._keep(program))
         await asyncio.gather(*(self._wait_ready(program) for program in chosen))
 
@@ -95,24 +94,41 @@ class Supervisor:
 
     async def _keep(self, program: Program) -> None:
         """One program, started again whenever it ends."""
-        crashes, delay_s = 0, 0.2
+        restarts = Restarts()
         environ = dict(program.environ) or dict(os.environ)
         while not self._stopping.is_set():
-            started = time.monotonic()
-            code = await self._run(program, environ)
+            life = await self._live(program, environ)
             environ = {k: v for k, v in environ.items() if k != CRASH_AT}
             if self._stopping.is_set():
                 return
-            if time.monotonic() - started > _CALM_AFTER_S:
-                crashes, delay_s = 0, 0.2
-            is_waiting = code in (EXIT_UNAVAILABLE, EXIT_HALTED)
-            crashes += 0 if is_waiting else 1
-            if crashes >= _CRASHES_MAX or code == EXIT_SETTINGS:
-                text = f"{program.name} keeps ending (exit code {code}):\n{log_tail(program)}"
+            delay_s = restarts.ended(life)
+            if restarts.is_hopeless(life):
+                text = f"{program.name} keeps ending (exit code {life.code}):\n{log_tail(program)}"
                 raise CrashLoop(text)
-            self._tell(_why(program, code, delay_s))
+            if restarts.is_alarming:
+                self._tell(_alarm(program, restarts.kills))
+            self._tell(_why(program, life.code, delay_s))
             await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, _BACK_OFF_MAX_S)
+
+    async def _live(self, program: Program, environ: dict[str, str]) -> Life:
+        """One run of a program, from its start to its end."""
+        started = time.monotonic()
+        self._ready[program.name].clear()
+        watching = asyncio.create_task(self._watch_ready(program))
+        try:
+            code = await self._run(program, environ)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        return Life(code, time.monotonic() - started, self._ready[program.name].is_set())
+
+    async def _watch_ready(self, program: Program) -> None:
+        """Notes when a program that was just started is ready."""
+        poll_s = _READY_POLL_S
+        while not await program.ready():
+            await asyncio.sleep(poll_s)
+            poll_s = min(poll_s * 1.05, _READY_POLL_MAX_S)
+        self._ready[program.name].set()
 
     async def _run(self, program: Program, environ: dict[str, str]) -> int:
         _trim(program)
@@ -132,7 +148,7 @@ class Supervisor:
     async def _wait_ready(self, program: Program) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S
         started = time.monotonic()
-        while not await program.ready():
+        while not self._ready[program.name].is_set():
             watching = self._watching[program.name]
             if watching.done():
                 watching.result()
@@ -170,6 +186,13 @@ def _why(program: Program, code: int, delay_s: float) -> str:
     else:
         reason = f"ended with exit code {code}"
     return f"{program.name} {reason}; starting again in {delay_s:.1f} s"
+
+
+def _alarm(program: Program, kills: int) -> str:
+    return (
+        f"ALARM: {program.name} has been killed from outside {kills} times, each time soon after it"
+        " was started: is there too little memory? (the kernel's log tells)"
+    )
 
 
 def _signal(pid: int, number: int) -> None:
