@@ -22,6 +22,7 @@ CounterName = Literal[
     "weeks_rolled",
     "jobs_sent",
     "jobs_done",
+    "leases_taken_over",
 ]
 
 _COUNTERS: dict[str, Counter] = {
@@ -51,6 +52,9 @@ _COUNTERS: dict[str, Counter] = {
     "jobs_sent": Counter("fitstream_jobs_sent", "Jobs told to arq", ["kind"], registry=registry),
     "jobs_done": Counter(
         "fitstream_jobs_done", "Jobs ended, by state", ["kind", "state"], registry=registry
+    ),
+    "leases_taken_over": Counter(
+        "fitstream_leases_taken_over", "Leases that had run out", ["of"], registry=registry
     ),
 }  # fmt: skip
 

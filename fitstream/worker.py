@@ -61,6 +61,9 @@ class JobRunner:
             return
         crash_point("worker_after_claim")
         log.info("job_started", job_id=job.id, kind=job.kind, attempt=job.attempts)
+        if job.is_taken_over:
+            count("leases_taken_over", of="job")
+            log.warning("lease_taken_over", of="job", job_id=job.id)
         if job.attempts > self._settings.job_attempts_max:
             await self._finish(job, "failed", f"gave up after {job.attempts - 1} attempts")
             return

@@ -112,6 +112,8 @@ class Loop(Generic[T]):
 
     async def _forget_revoked(self) -> None:
         if self._source.epoch() != self._epoch:
+            held = sum(len(buffer.records) for buffer in self._buffers.values())
+            log.info("rebalanced", partitions=len(self._positions), dropped=held)
             self._epoch = self._source.epoch()
             self._positions.clear()
             self._buffers.clear()

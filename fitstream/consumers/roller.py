@@ -81,6 +81,10 @@ class Roller:
         most = settings.roll_concurrency * _CLAIMED_AHEAD
         async with self._repo.transaction() as db:
             claims = await weeks.claim_due(db, self._owner, settings.roll_lease_s, quiet, most)
+        for claim in claims:
+            if claim.is_taken_over:
+                count("leases_taken_over", of="week")
+                log.warning("lease_taken_over", of="week", week=claim.week)
         crash_point("roller_after_claim")
         waiting = list(claims)
         rollers = [self._roll_each(waiting) for _ in range(settings.roll_concurrency)]

@@ -36,7 +36,10 @@ class DueJob(msgspec.Struct, frozen=True):
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):
-    """A job with the lease under which it may be worked on."""
+    """A job with the lease under which it may be worked on.
+
+    `is_taken_over` when the worker before let its lease run out.
+    """
 
     id: str
     kind: str
@@ -46,6 +49,7 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     lease_epoch: int
     attempts: int
     cancel_requested: bool
+    is_taken_over: bool = False
 
 
 class Job(msgspec.Struct, frozen=True):

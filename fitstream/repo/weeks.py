@@ -17,12 +17,16 @@ class ClosedWeek(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A lease on a week; the epoch unmasks a worker that wakes up too late."""
+    """A lease on a week; the epoch unmasks a worker that wakes up too late.
+
+    `is_taken_over` when somebody held it before and neither finished nor gave it back.
+    """
 
     customer_no: int
     customer_id: str
     week: str
     lease_epoch: int
+    is_taken_over: bool = False
 
 
 class WeekState(msgspec.Struct, frozen=True):

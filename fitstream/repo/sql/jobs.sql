@@ -21,12 +21,15 @@ UPDATE job SET sent_at = now() WHERE id = ANY($1::text[])
 
 -- name: claim_job -> ClaimedJob
 -- Takes a job that is due, or whose worker is gone; no row means: not for you.
-UPDATE job SET state = 'running', lease_owner = $2, lease_epoch = lease_epoch + 1,
-    lease_until = now() + make_interval(secs => $3), attempts = attempts + 1,
-    started_at = coalesce(started_at, now()), error = NULL
-WHERE id = $1 AND ((state = 'queued' AND run_after <= now())
-    OR (state = 'running' AND lease_until < now()))
-RETURNING id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested
+UPDATE job j SET state = 'running', lease_owner = $2, lease_epoch = j.lease_epoch + 1,
+    lease_until = now() + make_interval(secs => $3), attempts = j.attempts + 1,
+    started_at = coalesce(j.started_at, now()), error = NULL
+FROM (SELECT id, state = 'running' AS is_taken_over FROM job
+    WHERE id = $1 AND ((state = 'queued' AND run_after <= now())
+        OR (state = 'running' AND lease_until < now())) FOR UPDATE) due
+WHERE j.id = due.id
+RETURNING j.id, j.kind, j.programme_no, j.customer_no, j.payload, j.lease_epoch, j.attempts,
+    j.cancel_requested, due.is_taken_over
 
 -- name: renew_job
 -- Keeps the lease and stores progress; returns whether somebody asked to cancel.
@@ -111,5 +114,6 @@ SELECT programme_no FROM programme ORDER BY programme_no
 
 -- name: claimed_job -> ClaimedJob
 -- A job as its worker holds it, for the child process that does it.
-SELECT id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested
+SELECT id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested,
+    false AS is_taken_over
 FROM job WHERE id = $1 AND lease_epoch = $2 AND state = 'running'

@@ -14,15 +14,15 @@ RETURNING w.customer_no, w.week
 -- Takes a lease on weeks that are due: quiet long enough, late long enough, or asked for by hand.
 UPDATE week_state w SET lease_owner = $1, lease_until = now() + make_interval(secs => $2),
     lease_epoch = lease_epoch + 1, attempts = attempts + 1
-FROM customer c
-WHERE c.customer_no = w.customer_no AND (w.customer_no, w.week) IN (
-    SELECT o.customer_no, o.week FROM week_state o
+FROM customer c, (
+    SELECT o.customer_no, o.week, o.lease_owner IS NOT NULL AS is_taken_over FROM week_state o
     WHERE (o.lease_until IS NULL OR o.lease_until < now()) AND (
         o.forced_job_id IS NOT NULL OR (o.closed_at IS NOT NULL AND o.dirty_seq > o.rolled_seq
         AND now() >= least(o.last_changed_at + make_interval(secs => $3),
             greatest(o.closed_at, o.first_dirty_at) + make_interval(secs => $4))))
-    ORDER BY o.last_changed_at LIMIT $5 FOR UPDATE SKIP LOCKED)
-RETURNING w.customer_no, c.id AS customer_id, w.week, w.lease_epoch
+    ORDER BY o.last_changed_at LIMIT $5 FOR UPDATE SKIP LOCKED) due
+WHERE c.customer_no = w.customer_no AND (w.customer_no, w.week) = (due.customer_no, due.week)
+RETURNING w.customer_no, c.id AS customer_id, w.week, w.lease_epoch, due.is_taken_over
 
 -- name: snapshot_state -> WeekState
 -- What a roll starts from, read in one snapshot with the rows.
