@@ -7,10 +7,13 @@ what it knows for a while when the database is away.
 import asyncio
 import base64
 import time
+from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Literal, NamedTuple
+
+import msgspec
 
 from fitstream.errors import Rejected, Unavailable
+from fitstream.gateway.principal import Principal, Role
 from fitstream.ids import hashed, split_key
 from fitstream.logs import get
 from fitstream.repo import keys, progress
@@ -20,25 +23,9 @@ from fitstream.settings import Settings
 
 log = get(__name__)
 
-Kind = Literal["anonymous", "device", "admin", "customer", "program"]
 _UNKNOWN_TTL_S = 5.0
 _UNKNOWN_MAX = 10_000
 _LOOKUPS_AT_ONCE = 8
-
-
-class Principal(NamedTuple):
-    """Who calls and for whom; ids are None where they do not apply."""
-
-    kind: Kind
-    key_id: str = ""
-    account_id: str | None = None
-    customer_id: str | None = None
-    device_id: str | None = None
-    email: str | None = None
-    role: str | None = None
-
-
-ANONYMOUS = Principal("anonymous")
 
 
 class KeyCache:
@@ -93,6 +80,8 @@ class KeyCache:
         row = self._known.get(key_id) or await self._look_up(key_id)
         if row is None or row.revoked or not compare_digest(row.secret_sha, hashed(secret)):
             raise _refused()
+        if row.expires_at is not None and row.expires_at <= datetime.now(UTC):
+            raise _refused()
         return _principal(row)
 
     async def _look_up(self, key_id: str) -> KeyRow | None:
@@ -126,9 +115,25 @@ def credential(authorization: str) -> str | None:
 
 
 def _principal(row: KeyRow) -> Principal:
-    kind: Kind = "admin" if row.kind == "admin" else "device"
-    role = "admin" if kind == "admin" else None
-    return Principal(kind, row.id, row.account_id, row.customer_id, row.device_id, None, role)
+    return Principal(
+        role=_role(row),
+        key_id=row.id,
+        account_id=row.account_id,
+        customer_id=row.customer_id,
+        device_id=row.device_id,
+        account_no=row.account_no,
+        customer_no=row.customer_no,
+        device_no=row.device_no,
+        programmes=None if row.programmes is None else frozenset(row.programmes),
+        scopes=frozenset(row.scopes) if row.kind == "program" else None,
+    )
+
+
+def _role(row: KeyRow) -> Role:
+    """A person's key may what the person may by now."""
+    name = (row.account_role or "admin") if row.kind == "admin" else row.kind
+    role: Role = msgspec.convert(name, Role)
+    return role
 
 
 def _refused() -> Rejected:

@@ -17,15 +17,15 @@ from fitstream.errors import (
     Unavailable,
 )
 from fitstream.gateway import policy, sessions
-from fitstream.gateway.credentials import ANONYMOUS, Kind, Principal, credential
+from fitstream.gateway.credentials import credential
 from fitstream.gateway.keys import KEYS, REPO, SETTINGS
+from fitstream.gateway.principal import ANONYMOUS, PRINCIPAL, Principal
 from fitstream.ids import new_id
 from fitstream.logs import get
 from fitstream.metrics import count, observe_latency
 
 log = get(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-PRINCIPAL = web.RequestKey("principal", Principal)
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -83,12 +83,7 @@ async def _principal(request: web.Request) -> Principal:
     session = await sessions.find_session(request.app[REPO], text, now, request.app[SETTINGS])
     if session is None:
         raise Rejected("unauthorized", "the session has ended; log in again", 401)
-    kind: Kind = "customer" if session.role == "customer" else "admin"
-    if session.role not in ("customer", "admin"):
-        raise Rejected("forbidden", "this account may not call the API", 403)
-    return Principal(
-        kind, "", session.account_id, session.customer_id, None, session.email, session.role
-    )
+    return session
 
 
 def problem(error: FitstreamError) -> web.Response:

@@ -6,7 +6,7 @@
 from typing import Literal
 
 from fitstream.errors import NotFound, Rejected
-from fitstream.gateway.credentials import Principal
+from fitstream.gateway.principal import Principal
 
 Who = Literal["anyone", "device", "admin", "own", "person"]
 
@@ -40,13 +40,13 @@ def check(name: str, principal: Principal, customer_id: str | None) -> None:
     allowed = POLICY.get(name)
     if allowed is None:
         raise Rejected("forbidden", "this route is open to nobody", 403)
-    if "anyone" in allowed or principal.kind in allowed:
+    if "anyone" in allowed or principal.role in allowed:
         return
-    if principal.kind == "anonymous":
+    if principal.role == "anonymous":
         raise Rejected("unauthorized", "send a key or token as `Authorization: Bearer …`", 401)
-    if "person" in allowed and principal.role is not None:
+    if "person" in allowed and principal.account_id is not None:
         return
-    if "own" in allowed and principal.kind == "customer":
+    if "own" in allowed and principal.role == "customer":
         if customer_id is not None and customer_id == principal.customer_id:
             return
         raise NotFound(f"customer {customer_id}")

@@ -6,6 +6,7 @@ import msgspec
 
 from fitstream.errors import Rejected
 from fitstream.gateway.passwords import is_right
+from fitstream.gateway.principal import Principal, Role
 from fitstream.ids import hashed, new_secret
 from fitstream.repo import accounts
 from fitstream.repo.database import Repo
@@ -44,8 +45,10 @@ async def login(
     return Session(token, account.id, account.email, account.role, account.customer_id, expires_at)
 
 
-async def find_session(repo: Repo, token: str, now: datetime, settings: Settings) -> Session | None:
-    """The session of a token, unless it idled out, expired or ended."""
+async def find_session(
+    repo: Repo, token: str, now: datetime, settings: Settings
+) -> Principal | None:
+    """Whose session it is, unless it idled out, expired or ended."""
     idle_s = (settings.admin_idle_s, settings.customer_idle_s)
     async with repo.connection() as db:
         row = await accounts.find_session(db, hashed(token), now, idle_s)
@@ -53,7 +56,15 @@ async def find_session(repo: Repo, token: str, now: datetime, settings: Settings
             return None
         if now - row.last_seen_at > _TOUCH_AFTER:
             await accounts.touch_session(db, hashed(token), now)
-    return Session(token, row.account_id, row.email, row.role, row.customer_id, row.expires_at)
+    return Principal(
+        role=msgspec.convert(row.role, Role),
+        account_id=row.account_id,
+        customer_id=row.customer_id,
+        email=row.email,
+        account_no=row.account_no,
+        customer_no=row.customer_no,
+        programmes=None if row.programmes is None else frozenset(row.programmes),
+    )
 
 
 async def logout(repo: Repo, token: str) -> None:

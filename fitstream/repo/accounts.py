@@ -30,6 +30,10 @@ class SessionRow(msgspec.Struct, frozen=True):
     customer_id: str | None
     expires_at: datetime
     last_seen_at: datetime
+    account_no: int
+    customer_no: int | None
+    programmes: list[int] | None
+    session_id: str
 
 
 async def create_account(

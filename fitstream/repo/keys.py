@@ -1,5 +1,7 @@
 """Keys of devices, programs and administrators, and the counter that tells caches to look."""
 
+from datetime import datetime, timedelta
+
 import msgspec
 
 from fitstream.ids import ApiKey
@@ -7,7 +9,10 @@ from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
 
 class KeyRow(msgspec.Struct, frozen=True):
-    """A key with whom it stands for; `revoked` covers removed devices and inactive customers."""
+    """A key with whom it stands for; `revoked` covers removed devices and inactive customers.
+
+    `ha1` is sealed; `post_interval_s` and `paused` are what its device is told with each receipt.
+    """
 
     id: str
     secret_sha: bytes
@@ -18,6 +23,14 @@ class KeyRow(msgspec.Struct, frozen=True):
     customer_id: str | None
     customer_no: int | None
     account_id: str | None
+    ha1: bytes | None
+    expires_at: datetime | None
+    post_interval_s: int | None
+    paused: bool | None
+    account_no: int | None
+    account_role: str | None
+    programmes: list[int] | None
+    scopes: list[str]
 
 
 async def counter(db: Db) -> int:
@@ -36,11 +49,12 @@ async def find_key(db: Db, key_id: str) -> KeyRow | None:
     return await fetch_one(db, KeyRow, "keys.key_by_id", key_id)
 
 
-async def insert_device_key(db: Db, key: ApiKey, device_no: int) -> None:
-    """Stores the hash of a device's new key."""
+async def insert_device_key(db: Db, key: ApiKey, device_no: int, ha1: bytes | None = None) -> None:
+    """Stores the hash of a device's new key, and the sealed HA1 that Digest needs."""
     changed = await fetch_value(db, "keys.raise_counter")
     values = (key.id, key.secret_sha, "device", "", device_no, None, changed)
     await execute(db, "keys.insert_key", *values)
+    await execute(db, "keys.set_ha1", key.id, ha1)
 
 
 async def insert_admin_key(db: Db, key: ApiKey, name: str, account_no: int | None) -> None:
@@ -54,6 +68,21 @@ async def revoke_device_keys(db: Db, device_no: int) -> None:
     """Revokes all keys of a device; every gateway knows within its poll interval."""
     changed = await fetch_value(db, "keys.raise_counter")
     await execute(db, "keys.revoke_device_keys", device_no, changed)
+
+
+async def expire_device_keys(db: Db, device_no: int, overlap: timedelta) -> datetime | None:
+    """Lets the live keys of a device end after `overlap`; when the last of them does, or None."""
+    changed = await fetch_value(db, "keys.raise_counter")
+    ends: datetime | None = await fetch_value(
+        db, "keys.expire_device_keys", device_no, changed, overlap
+    )
+    return ends
+
+
+async def touch_device_keys(db: Db, device_no: int) -> None:
+    """Makes caches read a device's keys again, after its settings changed."""
+    changed = await fetch_value(db, "keys.raise_counter")
+    await execute(db, "keys.touch_device_keys", device_no, changed)
 
 
 async def touch_customer_keys(db: Db, customer_no: int) -> None:

@@ -11,16 +11,16 @@ from aiohttp.test_utils import TestClient, TestServer
 from fitstream.errors import NotFound, Rejected, Unavailable
 from fitstream.gateway import policy
 from fitstream.gateway.app import make_app
-from fitstream.gateway.credentials import ANONYMOUS, Principal
+from fitstream.gateway.principal import ANONYMOUS, Principal
 from fitstream.settings import load
 from tests.factories import SETTINGS
 
 PAGES = "admin:"
 OPEN_PAGES = {"admin:login", "admin:log_in", "admin:home"}
 DEVICE = Principal("device", "k", customer_id="cus_1", device_id="dev_1")
-ADMIN_KEY = Principal("admin", "k", account_id="acc_1", role="admin")
-ADMIN = Principal("admin", "", "acc_1", None, None, "a@example.org", "admin")
-CUSTOMER = Principal("customer", "", "acc_2", "cus_1", None, "c@example.org", "customer")
+ADMIN_KEY = Principal("admin", "k", account_id="acc_1")
+ADMIN = Principal("admin", account_id="acc_1", email="a@example.org")
+CUSTOMER = Principal("customer", account_id="acc_2", customer_id="cus_1", email="c@example.org")
 EVERYBODY = (ANONYMOUS, DEVICE, ADMIN_KEY, ADMIN, CUSTOMER)
 
 
@@ -93,7 +93,7 @@ def passes(name: str, principal: Principal, customer: str | None = None) -> bool
     return True
 
 
-@pytest.mark.parametrize("principal", EVERYBODY, ids=lambda value: value.kind + value.key_id)
+@pytest.mark.parametrize("principal", EVERYBODY, ids=lambda value: value.role + value.key_id)
 def test_a_route_without_an_entry_is_open_to_nobody(principal: Principal) -> None:
     for name in ("unnamed", "", "new_route", "admin:overview"):
         with pytest.raises(Rejected) as error:

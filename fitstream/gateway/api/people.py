@@ -10,9 +10,9 @@ from msgspec import Meta
 from fitstream.gateway import sessions
 from fitstream.gateway.api import customers as customer_routes
 from fitstream.gateway.api.answers import answer, body, now
-from fitstream.gateway.credentials import Principal, credential
+from fitstream.gateway.credentials import credential
 from fitstream.gateway.keys import LOGINS, REPO, SETTINGS
-from fitstream.gateway.middlewares import PRINCIPAL
+from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.routes import Route
 from fitstream.gateway.view.addresses import address_of
 from fitstream.repo import customers

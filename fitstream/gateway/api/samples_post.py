@@ -19,9 +19,8 @@ from fitstream.clock import slot_of, slot_start
 from fitstream.crash import crash_point
 from fitstream.errors import FitstreamError, Rejected, Unavailable
 from fitstream.gateway.api.missing import missing_slots
-from fitstream.gateway.credentials import Principal
 from fitstream.gateway.keys import IN_FLIGHT, KEYS, PRODUCER, RATES, REPO, SETTINGS, SIGNER
-from fitstream.gateway.middlewares import PRINCIPAL
+from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.routes import Route
 from fitstream.metrics import count
 from fitstream.samples import Checked, Decoded, Verdict

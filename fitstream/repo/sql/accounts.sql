@@ -32,7 +32,8 @@ INSERT INTO session (token_sha, account_no, expires_at) VALUES ($1, $2, $3)
 
 -- name: find_session -> SessionRow
 -- Whose session it is, if it is neither idle too long nor expired.
-SELECT a.id AS account_id, a.email, a.role, c.id AS customer_id, s.expires_at, s.last_seen_at
+SELECT a.id AS account_id, a.email, a.role, c.id AS customer_id, s.expires_at, s.last_seen_at,
+       a.account_no, a.customer_no, a.programmes, s.id AS session_id
 FROM session s JOIN account a USING (account_no) LEFT JOIN customer c USING (customer_no)
 WHERE s.token_sha = $1 AND s.expires_at > $2 AND a.disabled_at IS NULL
   AND c.deactivated_at IS NULL

@@ -1,0 +1,126 @@
+"""The audit log: who did what to whom, in the transaction that does it; and its seals.
+
+Must never hold a name, an e-mail address or a value: people are numbers that are never used again,
+and a change names the fields that changed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+
+
+class Actor(NamedTuple):
+    """Who acts. `no` numbers an account (staff), a customer or a device; `via` is a key's or
+    OAuth client's public id."""
+
+    kind: str
+    no: int | None = None
+    via: str = ""
+
+
+class Subject(NamedTuple):
+    """To whom: `kind` and `ref` name a thing by number or by an id that tells nothing of a person.
+
+    The customer it is about, and the programme, say who may read the entry.
+    """
+
+    kind: str = ""
+    ref: str = ""
+    customer_no: int | None = None
+    programme_no: int | None = None
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the log."""
+
+    audit_no: int
+    at: datetime
+    actor: str
+    actor_no: int | None
+    via: str
+    action: str
+    subject: str
+    customer_no: int | None
+    programme_no: int | None
+    fields: list[str]
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """A link of the chain: the hash over the one before it and the entries up to `last_no`."""
+
+    seal_no: int
+    last_no: int
+    entries: int
+    hash: bytes
+    mac: bytes
+    key_id: str
+
+
+class Only(NamedTuple):
+    """Which entries to list; None does not filter. `programmes` are numbers."""
+
+    programmes: Sequence[int] | None = None
+    action: str | None = None
+    customer_id: str | None = None
+
+
+SYSTEM = Actor("system")
+NOBODY = Subject()
+
+
+async def record(
+    db: Db, actor: Actor, action: str, subject: Subject = NOBODY, fields: Sequence[str] = ()
+) -> None:
+    """Adds an entry in the caller's transaction; `action` is `thing.what_happened`.
+
+    `fields` are the names of what changed, never the values.
+    """
+    what = f"{subject.kind}:{subject.ref}" if subject.kind else ""
+    about = (what, subject.customer_no, subject.programme_no, list(fields))
+    await execute(db, "audit.insert_entry", actor.kind, actor.no, actor.via, action, *about)
+
+
+async def list_entries(db: Db, before: int | None, only: Only, limit: int) -> list[Entry]:
+    """A page of entries, newest first, before number `before`."""
+    filters = (only.programmes, only.action, only.customer_id)
+    return await fetch(db, Entry, "audit.list_entries", before, *filters, limit)
+
+
+async def lock_log(db: Db) -> None:
+    """Waits until every transaction that has written an entry is over, and keeps others waiting.
+
+    Numbers are given out in another order than transactions commit: only now is the log without
+    gaps that may still be filled. Raises Unavailable when a transaction takes too long.
+    """
+    await execute(db, "audit.set_lock_timeout")
+    await execute(db, "audit.lock_log")
+
+
+async def last_seal(db: Db) -> Seal | None:
+    """The newest link."""
+    return await fetch_one(db, Seal, "audit.last_seal")
+
+
+async def seals_after(db: Db, seal_no: int, limit: int) -> list[Seal]:
+    """Links in order."""
+    return await fetch(db, Seal, "audit.seals_after", seal_no, limit)
+
+
+async def entries_after(db: Db, audit_no: int, last_no: int | None, limit: int) -> list[Entry]:
+    """Entries in order, up to `last_no` where it is given."""
+    return await fetch(db, Entry, "audit.entries_after", audit_no, last_no, limit)
+
+
+async def oldest_unsealed(db: Db) -> datetime | None:
+    """When the first entry that no link covers was written."""
+    found: datetime | None = await fetch_value(db, "audit.oldest_unsealed")
+    return found
+
+
+async def insert_seal(db: Db, seal: Seal) -> None:
+    """Adds a link."""
+    await execute(db, "audit.insert_seal", *msgspec.structs.astuple(seal))
