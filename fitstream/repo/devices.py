@@ -4,17 +4,22 @@ from datetime import datetime
 
 import msgspec
 
-from fitstream.errors import NotFound
+from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
 from fitstream.repo import keys
-from fitstream.repo.database import Db, execute, fetch, fetch_one
+from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 from fitstream.repo.queries import sql
 
 PRIORITIES = {"watch": 10, "upload": 15, "phone": 20, "other": 30}
+LIVE_MAX = 20  # per customer, uploads apart
 
 
 class Device(msgspec.Struct, frozen=True):
-    """What posts for one customer; a smaller `priority` wins where devices overlap."""
+    """What posts for one customer; a smaller `priority` wins where devices overlap.
+
+    `clock_skew_s` says how far its clock is ahead of ours; `post_interval_s` is None while it
+    follows the deployment.
+    """
 
     device_no: int
     id: str
@@ -27,18 +32,40 @@ class Device(msgspec.Struct, frozen=True):
     last_contact_at: datetime | None
     complete_through: int | None
     app_version: str | None
+    clock_skew_s: float | None
+    post_interval_s: int | None
+    paused: bool
+
+
+class NewDevice(msgspec.Struct, frozen=True):
+    """What a device is created from; without a priority it takes that of its kind."""
+
+    kind: str
+    name: str
+    priority: int | None = None
+    app_version: str | None = None
 
 
 async def create_device(
     db: Db, customer_no: int, kind: str, name: str, priority: int | None
 ) -> Device:
     """A new device; without a priority it takes that of its kind (watch before phone)."""
-    ranked = PRIORITIES[kind] if priority is None else priority
-    values = (new_id("dev"), customer_no, kind, name, ranked)
+    return await add_device(db, customer_no, NewDevice(kind, name, priority))
+
+
+async def add_device(db: Db, customer_no: int, new: NewDevice) -> Device:
+    """A new device. Raises Conflict(too_many_devices) beyond LIVE_MAX of one customer."""
+    if (
+        new.kind != "upload"
+        and await fetch_value(db, "devices.count_live", customer_no) >= LIVE_MAX
+    ):
+        text = f"a customer has at most {LIVE_MAX} devices; remove one that is not used any more"
+        raise Conflict("too_many_devices", text)
+    ranked = PRIORITIES[new.kind] if new.priority is None else new.priority
+    values = (new_id("dev"), customer_no, new.kind, new.name, ranked, new.app_version)
     found = await fetch_one(db, Device, "devices.insert_device", *values)
     if found is None:
         raise NotFound("the new device")
-
     return found
 
 
@@ -59,6 +86,17 @@ async def remove_device(db: Db, device: Device) -> None:
     """Refuses the device's posts from now on; what it sent stays."""
     await execute(db, "devices.remove_device", device.device_no)
     await keys.revoke_device_keys(db, device.device_no)
+
+
+async def rename(db: Db, device: Device, name: str) -> None:
+    """Changes what people call it."""
+    await execute(db, "devices.rename", device.device_no, name)
+
+
+async def set_settings(db: Db, device: Device, post_interval_s: int | None, paused: bool) -> None:
+    """Changes what the device is told with each receipt; every gateway knows within its poll."""
+    await execute(db, "devices.set_settings", device.device_no, post_interval_s, paused)
+    await keys.touch_device_keys(db, device.device_no)
 
 
 async def set_priority(db: Db, device: Device, priority: int) -> None:

@@ -6,8 +6,8 @@ UPDATE device d SET
     complete_through = greatest(d.complete_through, u.through),
     app_version = CASE WHEN u.at < d.last_contact_at THEN d.app_version
                        ELSE coalesce(u.version, d.app_version) END,
-    clock_skew_s = CASE WHEN u.at < d.last_contact_at THEN d.clock_skew_s
-                        ELSE coalesce(u.skew, d.clock_skew_s) END
+    skew_recent = CASE WHEN u.at < d.last_contact_at OR u.skew IS NULL THEN d.skew_recent
+                       ELSE (u.skew || d.skew_recent)[1:15] END
 FROM unnest($1::int[], $2::timestamptz[], $3::int[], $4::text[], $5::real[])
     AS u (device_no, at, through, version, skew)
 WHERE d.device_no = u.device_no

@@ -1,22 +1,43 @@
 -- name: insert_device -> Device
 -- A new device of a customer.
-INSERT INTO device (id, customer_no, kind, name, priority) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO device (id, customer_no, kind, name, priority, app_version)
+VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING device_no, id, customer_no, kind, name, priority, created_at, removed_at,
-          last_contact_at, complete_through, app_version
+          last_contact_at, complete_through, app_version, NULL::real AS clock_skew_s,
+          post_interval_s, paused
 
 -- name: list_devices -> Device
--- Devices of a customer, best priority first.
+-- Devices of a customer, best priority first. A post on its way can only make a clock look slow,
+-- so the upper quartile of what the last posts said is the estimate.
 SELECT device_no, id, customer_no, kind, name, priority, created_at, removed_at,
-       last_contact_at, complete_through, app_version
+       last_contact_at, complete_through, app_version,
+       (SELECT percentile_cont(0.75) WITHIN GROUP (ORDER BY s)
+        FROM unnest(skew_recent) AS s)::real AS clock_skew_s,
+       post_interval_s, paused
 FROM device WHERE customer_no = $1 ORDER BY priority, id
+
+-- name: count_live
+-- Devices that a customer could still use, uploads apart; the customer is locked, so that two at
+-- once cannot both be the last.
+SELECT count(*) FROM device d
+WHERE d.removed_at IS NULL AND d.kind <> 'upload'
+  AND d.customer_no = (SELECT customer_no FROM customer WHERE customer_no = $1 FOR NO KEY UPDATE)
 
 -- name: remove_device
 -- Keeps the data of a device and refuses its posts.
 UPDATE device SET removed_at = coalesce(removed_at, now()) WHERE device_no = $1
 
+-- name: rename
+-- What people call it.
+UPDATE device SET name = $2 WHERE device_no = $1
+
 -- name: set_priority
 -- Whose values win where devices overlap.
 UPDATE device SET priority = $2 WHERE device_no = $1
+
+-- name: set_settings
+-- How often it should post (NULL: as the deployment says), and whether it should pause.
+UPDATE device SET post_interval_s = $2, paused = $3 WHERE device_no = $1
 
 -- name: touch_weeks_of
 -- Weeks that hold rows of the device: their combined values may change.
