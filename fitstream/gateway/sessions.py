@@ -9,6 +9,7 @@ from fitstream.gateway.passwords import is_right
 from fitstream.gateway.principal import Principal, Role
 from fitstream.ids import hashed, new_secret
 from fitstream.repo import accounts
+from fitstream.repo.accounts import Account
 from fitstream.repo.database import Repo
 from fitstream.settings import Settings
 
@@ -30,12 +31,23 @@ class Session(msgspec.Struct, frozen=True):
 async def login(
     repo: Repo, email: str, password: str, now: datetime, settings: Settings
 ) -> Session:
-    """A new session. Raises Rejected(wrong_credentials): the same for unknown and wrong."""
+    """A new session by password alone. Raises Rejected(wrong_credentials)."""
+    account = await authenticate(repo, email, password)
+    return await open_session(repo, account, now, settings)
+
+
+async def authenticate(repo: Repo, email: str, password: str) -> Account:
+    """Whose password it is. Raises Rejected(wrong_credentials): the same for unknown and wrong."""
     async with repo.connection() as db:
         account = await accounts.find_account(db, email)
     stored = account.password_hash if account else None
     if not await is_right(stored, password) or account is None:
         raise Rejected("wrong_credentials", "e-mail or password is wrong", 401)
+    return account
+
+
+async def open_session(repo: Repo, account: Account, now: datetime, settings: Settings) -> Session:
+    """A new session of who has shown all that their account asks for."""
     is_customer = account.role == "customer"
     lifetime_s = settings.customer_idle_s * 3 if is_customer else settings.admin_absolute_s
     expires_at = now + timedelta(seconds=lifetime_s)
