@@ -24,7 +24,9 @@ from fitstream.gateway.api import (
     weeks,
 )
 from fitstream.gateway.credentials import KeyCache
+from fitstream.gateway.digest import Digest
 from fitstream.gateway.keys import (
+    DIGEST,
     IN_FLIGHT,
     KEYS,
     LOGINS,
@@ -76,6 +78,7 @@ def make_app(
     app = web.Application(middlewares=[guard], client_max_size=settings.inflated_max_bytes)
     app[SETTINGS] = settings
     app[SIGNER] = Signer(master_keys(settings))
+    app[DIGEST] = Digest(master_keys(settings))
     app[IN_FLIGHT] = InFlight(settings.in_flight_max_bytes)
     app[LOGINS] = LoginGuard()
     app[RATES] = RateLimiter(settings.ingest_rate_per_s, settings.ingest_burst)

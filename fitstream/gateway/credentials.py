@@ -26,6 +26,7 @@ log = get(__name__)
 _UNKNOWN_TTL_S = 5.0
 _UNKNOWN_MAX = 10_000
 _LOOKUPS_AT_ONCE = 8
+_BARE = ("fss_", "fs_")
 
 
 class KeyCache:
@@ -74,15 +75,26 @@ class KeyCache:
         parts = split_key(text)
         if parts is None:
             raise _refused()
+        key_id, secret = parts
+        row = await self.live_key(key_id)
+        if row is None or not compare_digest(row.secret_sha, hashed(secret)):
+            raise _refused()
+        return principal_of(row)
+
+    async def live_key(self, key_id: str) -> KeyRow | None:
+        """A key that is neither unknown nor revoked nor over; raises Unavailable when too stale."""
         if time.monotonic() - self._fresh_at > self._offline_s:
             raise Unavailable("postgres", "keys have not been refreshed for too long", 30.0)
-        key_id, secret = parts
         row = self._known.get(key_id) or await self._look_up(key_id)
-        if row is None or row.revoked or not compare_digest(row.secret_sha, hashed(secret)):
-            raise _refused()
-        if row.expires_at is not None and row.expires_at <= datetime.now(UTC):
-            raise _refused()
-        return _principal(row)
+        if row is None or row.revoked:
+            return None
+        is_over = row.expires_at is not None and row.expires_at <= datetime.now(UTC)
+        return None if is_over else row
+
+    def settings_of(self, key_id: str) -> tuple[int | None, bool]:
+        """The post interval and pause of the device of this key, as the cache knows them."""
+        row = self._known.get(key_id)
+        return (None, False) if row is None else (row.post_interval_s, bool(row.paused))
 
     async def _look_up(self, key_id: str) -> KeyRow | None:
         """One bounded look-up for a key made a moment ago; misses are remembered briefly."""
@@ -101,7 +113,12 @@ class KeyCache:
 
 
 def credential(authorization: str) -> str | None:
-    """The key or token of an Authorization header: Bearer, or Basic with it as the password."""
+    """The key or token of an Authorization header: Bearer, or Basic with it as the password.
+
+    Old clients send their token bare.
+    """
+    if authorization.startswith(_BARE):
+        return authorization.strip()
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
@@ -114,7 +131,8 @@ def credential(authorization: str) -> str | None:
     return password if password.startswith("fs_") else f"fs_{user}_{password}"
 
 
-def _principal(row: KeyRow) -> Principal:
+def principal_of(row: KeyRow) -> Principal:
+    """Whom a live key stands for."""
     return Principal(
         role=_role(row),
         key_id=row.id,

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from fitstream.broker import Observer, Producer
 from fitstream.gateway.credentials import KeyCache
+from fitstream.gateway.digest import Digest
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.receipts import Signer
@@ -21,3 +22,4 @@ IN_FLIGHT = web.AppKey("in_flight", InFlight)
 LOGINS = web.AppKey("logins", LoginGuard)
 RATES = web.AppKey("rates", RateLimiter)
 SIGNER = web.AppKey("signer", Signer)
+DIGEST = web.AppKey("digest", Digest)
