@@ -16,9 +16,9 @@ from fitstream.errors import (
     TooMany,
     Unavailable,
 )
-from fitstream.gateway import policy, sessions
-from fitstream.gateway.credentials import credential
-from fitstream.gateway.keys import KEYS, REPO, SETTINGS
+from fitstream.gateway import digest, policy, scoping, sessions
+from fitstream.gateway.credentials import credential, principal_of
+from fitstream.gateway.keys import DIGEST, KEYS, REPO, SETTINGS
 from fitstream.gateway.principal import ANONYMOUS, PRINCIPAL, Principal
 from fitstream.ids import new_id
 from fitstream.logs import get
@@ -27,6 +27,7 @@ from fitstream.metrics import count, observe_latency
 log = get(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_SCHEMES = 'Bearer realm="fitstream", Basic realm="fitstream"'
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -47,6 +48,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = _http_problem(error)
     except FitstreamError as error:
         response = problem(error)
+        _add_challenges(request, response, error)
     except TimeoutError:
         response = problem(Rejected("slow_body", "the body did not arrive in time", 408))
     except Exception:  # a bug: say so, and how to find it in the log
@@ -67,6 +69,7 @@ async def _dispatch(request: web.Request, route: str, handler: Handler) -> web.S
         principal = await _principal(request)
         request[PRINCIPAL] = principal
         policy.check(route, principal, request.match_info.get("customer"))
+        await scoping.check_path(request, principal)
     return await handler(request)
 
 
@@ -74,9 +77,11 @@ async def _principal(request: web.Request) -> Principal:
     header = request.headers.get("Authorization")
     if header is None:
         return ANONYMOUS
+    if header[:7].lower() == "digest ":
+        return await _by_digest(request, header)
     text = credential(header)
     if text is None:
-        raise Rejected("unauthorized", "use `Authorization: Bearer <key>` or Basic", 401)
+        raise Rejected("unauthorized", "use `Authorization: Bearer <key>`, Basic or Digest", 401)
     if not text.startswith(sessions.PREFIX):
         return await request.app[KEYS].find(text)
     now = datetime.now(UTC)
@@ -84,6 +89,27 @@ async def _principal(request: web.Request) -> Principal:
     if session is None:
         raise Rejected("unauthorized", "the session has ended; log in again", 401)
     return session
+
+
+async def _by_digest(request: web.Request, header: str) -> Principal:
+    """Random keys only: people have no HA1 here."""
+    given = digest.parse(header)
+    row = await request.app[KEYS].live_key(given.key_id)
+    if row is None or row.ha1 is None:
+        raise digest.refused()
+    asked = (request.method, request.raw_path)
+    request.app[DIGEST].check(given, row.ha1, asked, datetime.now(UTC))
+    return principal_of(row)
+
+
+def _add_challenges(request: web.Request, response: web.Response, error: FitstreamError) -> None:
+    """How to authenticate, after a 401: Digest first, as some clients read only the first."""
+    if response.status != 401:
+        return
+    is_stale = isinstance(error, Rejected) and error.code == digest.STALE
+    challenge = request.app[DIGEST].challenge(datetime.now(UTC), stale=is_stale)
+    response.headers["WWW-Authenticate"] = challenge
+    response.headers.add("WWW-Authenticate", _SCHEMES)
 
 
 def problem(error: FitstreamError) -> web.Response:
@@ -130,10 +156,10 @@ def _problem(
         **(extra or {}),
     }
     headers = dict(SECURITY_HEADERS)
+    if status == 401:
+        headers["WWW-Authenticate"] = _SCHEMES
     if after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(after_s)))
-    if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="fitstream", Basic realm="fitstream"'
     return web.Response(
         body=msgspec.json.encode(body),
         status=status,

@@ -1,53 +1,119 @@
 """Who may call which route. A route without an entry here is refused, and a test fails.
 
-`own` means: the caller's own customer, as named by `{customer}` in the path.
+An entry names roles, and the scope that a program's key or an OAuth token needs; without a scope
+it is closed to both. `own` means: the caller's own customer, as named by `{customer}` in the path;
+`person` anybody who has an account. Which programmes a caller sees is decided in `scoping.py`.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 from fitstream.errors import NotFound, Rejected
 from fitstream.gateway.principal import Principal
 
-Who = Literal["anyone", "device", "admin", "own", "person"]
+Who = Literal["anyone", "device", "admin", "analyst", "support", "program", "own", "person"]
+Scope = Literal[
+    "profile", "customers:read", "customers:write", "data:read", "data:write", "devices:write",
+    "models:read", "models:write", "operations:read", "operations:write",
+]  # fmt: skip
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
-POLICY: dict[str, frozenset[Who]] = {}
+
+class Rule(NamedTuple):
+    """Who may call a route, and with which scope where the credential has scopes."""
+
+    who: frozenset[Who]
+    scope: Scope | None = None
 
 
-def _allow(who: set[Who], *names: str) -> None:
-    POLICY.update(dict.fromkeys(names, frozenset(who)))
+POLICY: dict[str, Rule] = {}
+_STAFF: set[Who] = {"admin", "analyst", "support"}
+
+
+def _allow(who: set[Who], *names: str, scope: Scope | None = None) -> None:
+    programs: set[Who] = {"program"} if scope and who & _STAFF else set()
+    POLICY.update(dict.fromkeys(names, Rule(frozenset(who | programs), scope)))
 
 
 _allow({"anyone"}, "receipt_keys", "time", "healthz", "readyz", "metrics", "login", "static")
+_allow({"anyone"}, "openapi", "docs")
+_allow({"anyone"}, "admin:home", "admin:login", "admin:log_in")
 _allow({"device"}, "post_samples")
-_allow({"person"}, "logout", "me")
+_allow({"person"}, "logout")
+_allow({"person"}, "me", scope="profile")
+
+# Customers and their data
+_allow(_STAFF | {"own"}, "get_customer", "list_devices", scope="customers:read")
+_allow(_STAFF, "programmes", "list_customers", scope="customers:read")
+_allow({"admin"}, "create_customer", "patch_customer", scope="customers:write")
+_allow({"admin"}, "put_account")
 _allow(
-    {"admin", "own"},
-    "get_customer", "list_devices", "samples", "days", "hours", "weeks", "week", "week_slots",
-    "week_file", "forecast_latest",
+    {"admin", "support"}, "create_device", "patch_device", "delete_device", "create_device_key",
+    scope="devices:write",
 )  # fmt: skip
 _allow(
-    {"admin"},
-    "programmes", "create_customer", "list_customers", "patch_customer", "put_account",
-    "create_device", "patch_device", "delete_device", "create_device_key", "roll_week",
-    "create_run", "runs", "run", "models", "model", "jobs", "job", "job_cancel", "job_retry",
-    "letters", "letter", "letter_replay", "letter_discard",
-    "pipeline", "trace",
+    _STAFF | {"own"}, "samples", "days", "hours", "weeks", "week", "week_slots", "week_file",
+    "forecast_latest", scope="data:read",
+)  # fmt: skip
+
+# Models and operations
+_allow(_STAFF, "runs", "run", "models", "model", scope="models:read")
+_allow({"admin", "analyst"}, "create_run", scope="models:write")
+_allow(_STAFF, "jobs", "job", "pipeline", scope="operations:read")
+_allow({"admin", "support"}, "letters", "letter", "trace", scope="operations:read")
+_allow(
+    {"admin"}, "roll_week", "job_cancel", "job_retry", "letter_replay", "letter_discard",
+    scope="operations:write",
+)  # fmt: skip
+
+# Administrators' pages, which a session's cookie opens: by the name of the page
+_allow(
+    _STAFF, "admin:overview", "admin:live", "admin:customers", "admin:customer", "admin:explore",
+    "admin:weeks", "admin:week", "admin:file", "admin:forecast", "admin:devices", "admin:models",
+    "admin:run", "admin:jobs", "admin:job", "admin:log_out", "admin:unknown",
+)  # fmt: skip
+_allow(
+    {"admin", "support"}, "admin:letters", "admin:letter", "admin:add_device",
+    "admin:remove_device",
+)  # fmt: skip
+_allow({"admin", "analyst"}, "admin:train")
+_allow(
+    {"admin"}, "admin:register", "admin:create_customer", "admin:account", "admin:consents",
+    "admin:set_login", "admin:standing", "admin:roll", "admin:cancel", "admin:retry",
+    "admin:letter_replay", "admin:letter_discard",
 )  # fmt: skip
 
 
 def check(name: str, principal: Principal, customer_id: str | None) -> None:
     """Lets the call pass, or raises Rejected(401/403) or NotFound for another's customer."""
-    allowed = POLICY.get(name)
-    if allowed is None:
+    rule = POLICY.get(name)
+    if rule is None:
         raise Rejected("forbidden", "this route is open to nobody", 403)
-    if "anyone" in allowed or principal.role in allowed:
+    if "anyone" in rule.who:
         return
     if principal.role == "anonymous":
         raise Rejected("unauthorized", "send a key or token as `Authorization: Bearer …`", 401)
-    if "person" in allowed and principal.account_id is not None:
-        return
-    if "own" in allowed and principal.role == "customer":
-        if customer_id is not None and customer_id == principal.customer_id:
-            return
+    if not _is_named(rule, principal):
+        raise Rejected("forbidden", "this key or account may not call this route", 403)
+    if principal.scopes is not None and rule.scope not in principal.scopes:
+        text = f"this credential needs the scope {rule.scope}" if rule.scope else _NO_PROGRAMS
+        raise Rejected("insufficient_scope", text, 403)
+    is_own = customer_id is not None and customer_id == principal.customer_id
+    if principal.role == "customer" and "own" in rule.who and not is_own:
         raise NotFound(f"customer {customer_id}")
-    raise Rejected("forbidden", "this key or account may not call this route", 403)
+
+
+_NO_PROGRAMS = "this route is open to people who are logged in, not to programs"
+
+
+def _is_named(rule: Rule, principal: Principal) -> bool:
+    if principal.role in rule.who:
+        return True
+    if "person" in rule.who and principal.account_id is not None:
+        return True
+    return "own" in rule.who and principal.role == "customer"
+
+
+def may(name: str, principal: Principal) -> bool:
+    """Whether a role may call a route at all: what a page need not offer."""
+    rule = POLICY.get(name)
+    return rule is not None and _is_named(rule, principal)

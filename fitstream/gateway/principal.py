@@ -49,7 +49,7 @@ class Principal(NamedTuple):
         return None if self.programmes is None else sorted(self.programmes)
 
     def sees(self, programme_no: int | None) -> bool:
-        """Whether a programme is one of its own; what belongs to none is for all of them."""
+        """Whether a programme is one of its own; what belongs to none is seen by who sees all."""
         return self.programmes is None or programme_no in self.programmes
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from fitstream.errors import Conflict
 from fitstream.ids import new_id
+from fitstream.repo import sessions
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch_one, fetch_value
 
 
@@ -63,7 +64,7 @@ async def set_customer_login(db: Db, customer_no: int, email: str, password_hash
             await execute(db, "accounts.set_password", found.account_no, password_hash, email)
     except UniqueViolation as error:
         raise Conflict("exists", "an account with this e-mail exists") from error
-    await execute(db, "accounts.delete_sessions", found.account_no)
+    await sessions.revoke_for(db, "password_changed", account_no=found.account_no)
 
 
 async def find_account(db: Db, email: str) -> Account | None:

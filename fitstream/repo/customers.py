@@ -1,7 +1,8 @@
 """Customers, their programme, home zones and consents."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,7 +10,7 @@ from fitstream import clock
 from fitstream.clock import FIRST_WEEK, Zones, ZoneSpan
 from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
-from fitstream.repo import keys
+from fitstream.repo import keys, sessions
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch, fetch_one, fetch_value
 
 
@@ -53,6 +54,13 @@ class Customer(msgspec.Struct, frozen=True):
     sharing: bool
 
 
+class Asker(NamedTuple):
+    """What of customers somebody may see: programmes by number (None: all), or ids alone."""
+
+    within: Sequence[int] | None = None
+    ids_only: bool = False
+
+
 class NewCustomer(msgspec.Struct, frozen=True, kw_only=True):
     """What a customer is created from."""
 
@@ -72,9 +80,9 @@ async def get_programme(db: Db, programme_id: str) -> Programme:
     return found
 
 
-async def list_programmes(db: Db) -> list[Programme]:
-    """All programmes."""
-    return await fetch(db, Programme, "customers.list_programmes")
+async def list_programmes(db: Db, within: Sequence[int] | None = None) -> list[Programme]:
+    """All programmes, or those of the numbers in `within`."""
+    return await fetch(db, Programme, "customers.list_programmes", within)
 
 
 async def create_customer(db: Db, new: NewCustomer) -> Customer:
@@ -105,10 +113,11 @@ async def get_customer(db: Db, customer_id: str) -> Customer:
 
 
 async def list_customers(
-    db: Db, search: str | None, only: str | None, after: int, limit: int
+    db: Db, search: str | None, only: str | None, after: int, limit: int, asker: Asker
 ) -> list[Customer]:
     """A page of customers after number `after`; `only` is silent, incomplete or no_forecast."""
-    return await fetch(db, Customer, "customers.list_customers", after, search, only, limit)
+    page = (after, search, only, limit)
+    return await fetch(db, Customer, "customers.list_customers", *page, *asker)
 
 
 async def update_profile(db: Db, customer_no: int, name: str | None, email: str | None) -> None:
@@ -121,15 +130,24 @@ async def update_profile(db: Db, customer_no: int, name: str | None, email: str 
 
 
 async def set_consents(db: Db, customer_no: int, consents: Mapping[str, bool]) -> None:
-    """Gives or withdraws consents by purpose; repeats change nothing."""
+    """Gives or withdraws consents by purpose; repeats change nothing.
+
+    A withdrawal ends what the customer granted to other programs, too.
+    """
     for purpose, granted in consents.items():
+        was = await fetch_value(db, "customers.is_consented", customer_no, purpose)
         await execute(db, "customers.set_consent", customer_no, purpose, granted)
+        if was and not granted:
+            await sessions.revoke_grants(db, customer_no, "consent_withdrawn")
 
 
 async def set_deactivated(db: Db, customer_no: int, deactivated: bool) -> None:
-    """Refuses (or accepts again) new posts; all data stays."""
+    """Refuses (or accepts again) new posts and logins; all data stays, sessions and grants end."""
     await execute(db, "customers.set_deactivated", customer_no, deactivated)
-    await keys.touch_customer_keys(db, customer_no)
+    if deactivated:
+        await sessions.revoke_for(db, "deactivated", customer_no=customer_no)
+    else:
+        await keys.touch_customer_keys(db, customer_no)
 
 
 async def zones_of(db: Db, customer_no: int) -> Zones:

@@ -1,5 +1,6 @@
 """Dead letters as rows: what is parked, why, and what became of it. Nothing is ever deleted."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -25,6 +26,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
     size: int
     state: str
     at: datetime
+    settled_at: datetime | None
+    settled_by: str | None
 
 
 class ReasonCount(msgspec.Struct, frozen=True):
@@ -39,6 +42,8 @@ class Only(NamedTuple):
 
     state: str | None = None
     reason: str | None = None
+    within: Sequence[int] | None = None
+    """Numbers of the programmes whose customers' records they are."""
 
 
 async def list_dead_letters(db: Db, after: int | None, only: Only, limit: int) -> list[DeadLetter]:
@@ -46,14 +51,15 @@ async def list_dead_letters(db: Db, after: int | None, only: Only, limit: int) -
     return await fetch(db, DeadLetter, "dead_letters.list_dead_letters", after, *only, None, limit)
 
 
-async def reason_counts(db: Db, state: str | None) -> list[ReasonCount]:
+async def reason_counts(db: Db, only: Only) -> list[ReasonCount]:
     """How many of each reason, most first."""
-    return await fetch(db, ReasonCount, "dead_letters.reason_counts", state)
+    values = (only.state, only.within)
+    return await fetch(db, ReasonCount, "dead_letters.reason_counts", *values)
 
 
 async def get_dead_letter(db: Db, letter_id: int) -> DeadLetter:
     """One; raises NotFound."""
-    only = (None, None, None, letter_id, 1)
+    only = (None, None, None, None, letter_id, 1)
     found = await fetch(db, DeadLetter, "dead_letters.list_dead_letters", *only)
     if not found:
         raise NotFound(f"dead letter {letter_id}")
@@ -77,9 +83,9 @@ async def lock_parked(db: Db, letter_id: int) -> None:
         raise Conflict("not_parked", f"dead letter {letter_id} is {state} already")
 
 
-async def settle(db: Db, letter_id: int, state: Settled) -> None:
-    """Marks one that the caller has locked."""
-    await execute(db, "dead_letters.settle", letter_id, state)
+async def settle(db: Db, letter_id: int, state: Settled, by: str) -> None:
+    """Marks one that the caller has locked; `by` is an account's id, or a key's."""
+    await execute(db, "dead_letters.settle", letter_id, state, by)
 
 
 async def keep_parked(db: Db, letter_id: int, reason: str, detail: str) -> None:

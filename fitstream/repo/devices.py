@@ -6,7 +6,7 @@ import msgspec
 
 from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
-from fitstream.repo import keys
+from fitstream.repo import keys, sessions
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 from fitstream.repo.queries import sql
 
@@ -83,9 +83,10 @@ async def get_device(db: Db, customer_no: int, device_id: str) -> Device:
 
 
 async def remove_device(db: Db, device: Device) -> None:
-    """Refuses the device's posts from now on; what it sent stays."""
+    """Refuses the device's posts and ends what was granted through it; what it sent stays."""
     await execute(db, "devices.remove_device", device.device_no)
     await keys.revoke_device_keys(db, device.device_no)
+    await sessions.revoke_for(db, "device_removed", device_no=device.device_no)
 
 
 async def rename(db: Db, device: Device, name: str) -> None:

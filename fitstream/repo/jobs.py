@@ -11,6 +11,7 @@ from fitstream.ids import new_id
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
 ROLL = "roll_week"  # a roll asked for by hand: the roller does it, not arq
+_PRUNED = ("week_finished", ROLL, "upkeep", "collect_orphans", "forecast", "cohort_prepare")
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,7 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     attempts: int
     cancel_requested: bool
     is_taken_over: bool = False
+    waits: int = 0
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -145,6 +147,16 @@ async def retry_later(db: Db, job: ClaimedJob, delay_s: float, error: str) -> No
     await execute(db, "jobs.retry_job_later", job.id, job.lease_epoch, delay_s, error)
 
 
+async def wait_for_service(db: Db, job: ClaimedJob, delay_s: float, error: str) -> None:
+    """Puts a job back that a service kept from its work; this was no attempt of its own."""
+    await execute(db, "jobs.wait_for_service", job.id, job.lease_epoch, delay_s, error)
+
+
+async def give_back(db: Db, job: ClaimedJob) -> None:
+    """Leaves the job to another worker at once; a lease that was lost meanwhile is no error."""
+    await execute(db, "jobs.give_back", job.id, job.lease_epoch)
+
+
 async def complete_roll(db: Db, job_id: str, result: dict[str, Any]) -> None:
     """Completes a roll asked for by hand, in the roller's commit."""
     await execute(db, "jobs.complete_roll_job", job_id, result)
@@ -164,8 +176,27 @@ async def retry(db: Db, job_id: str) -> None:
     job = await get_job(db, job_id)
     if job.kind == ROLL:
         raise Conflict("not_failed", "ask for the roll of the week again instead")
-    if not await execute(db, "jobs.requeue", job_id):
+    if not await _requeue(db, job_id):
         raise Conflict("not_failed", f"only failed or cancelled jobs can be retried: {job.state}")
+
+
+async def insert_or_repeat(db: Db, new: NewJob) -> str:
+    """Id of the job for `new.dedupe_key`; one that failed or was cancelled before runs again."""
+    job_id = await insert_job(db, new)
+    await _requeue(db, job_id)
+    return job_id
+
+
+async def _requeue(db: Db, job_id: str) -> bool:
+    return bool(await execute(db, "jobs.requeue", job_id))
+
+
+async def prune(db: Db, keep_days: int, limit: int) -> int:
+    """Forgets up to `limit` jobs that ended well `keep_days` ago; how many. A repeat goes on.
+
+    Kinds that a training run or a model refers to stay, and so does what failed.
+    """
+    return await execute(db, "jobs.prune_jobs", list(_PRUNED), keep_days, limit)
 
 
 async def list_jobs(
@@ -173,23 +204,25 @@ async def list_jobs(
     after: tuple[datetime, str] | None,
     only: tuple[str | None, str | None],
     limit: int,
+    within: Sequence[int] | None = None,
 ) -> list[Job]:
-    """Jobs, newest first; `only` is (state, kind)."""
-    return await fetch(db, Job, "jobs.list_jobs", *(after or (None, None)), *only, None, limit)
+    """Jobs, newest first; `only` is (state, kind), `within` the numbers of programmes."""
+    page = (*(after or (None, None)), *only, None, limit, within)
+    return await fetch(db, Job, "jobs.list_jobs", *page)
 
 
 async def get_job(db: Db, job_id: str) -> Job:
     """One job; raises NotFound."""
-    args = (None, None, None, None, job_id, 1)
+    args = (None, None, None, None, job_id, 1, None)
     found = await fetch_one(db, Job, "jobs.list_jobs", *args)
     if found is None:
         raise NotFound(f"job {job_id}")
     return found
 
 
-async def job_counts(db: Db) -> dict[str, int]:
+async def job_counts(db: Db, within: Sequence[int] | None = None) -> dict[str, int]:
     """Jobs by state."""
-    return {row.state: row.count for row in await fetch(db, StateCount, "jobs.job_counts")}
+    return {row.state: row.count for row in await fetch(db, StateCount, "jobs.job_counts", within)}
 
 
 async def take_finished_weeks(db: Db) -> list[FinishedWeek]:
@@ -216,3 +249,13 @@ async def claimed(db: Db, job_id: str, epoch: int) -> ClaimedJob:
     if found is None:
         raise Conflict("lease_lost", f"job {job_id} was taken over")
     return found
+
+
+async def forget_letter(db: Db, job_id: str) -> None:
+    """Removes what was in a letter from its job."""
+    await execute(db, "jobs.forget_letter", job_id)
+
+
+async def forget_letters(db: Db) -> None:
+    """The same for every letter that has ended."""
+    await execute(db, "jobs.forget_letters")

@@ -134,14 +134,16 @@ async def finish_run(db: Db, job_id: str, metrics: dict[str, Any], model_id: str
     await execute(db, "models.finish_run", job_id, metrics, model_id)
 
 
-async def list_runs(db: Db, after: tuple[datetime, str] | None, limit: int) -> list[Run]:
-    """Runs, newest first."""
-    return await fetch(db, Run, "models.list_runs", *(after or (None, None)), None, limit)
+async def list_runs(
+    db: Db, after: tuple[datetime, str] | None, limit: int, within: Sequence[int] | None = None
+) -> list[Run]:
+    """Runs, newest first, of the programmes with the numbers in `within`."""
+    return await fetch(db, Run, "models.list_runs", *(after or (None, None)), None, limit, within)
 
 
 async def get_run(db: Db, run_id: str) -> Run:
     """One run; raises NotFound."""
-    found = await fetch_one(db, Run, "models.list_runs", None, None, run_id, 1)
+    found = await fetch_one(db, Run, "models.list_runs", None, None, run_id, 1, None)
     if found is None:
         raise NotFound(f"training run {run_id}")
     return found
@@ -166,14 +168,17 @@ async def insert_model(db: Db, new: NewModel) -> None:
     await execute(db, "models.insert_model", *msgspec.structs.astuple(new))
 
 
-async def list_models(db: Db, after: tuple[datetime, str] | None, limit: int) -> list[Model]:
-    """Models, newest first."""
-    return await fetch(db, Model, "models.list_models", *(after or (None, None)), None, limit)
+async def list_models(
+    db: Db, after: tuple[datetime, str] | None, limit: int, within: Sequence[int] | None = None
+) -> list[Model]:
+    """Models, newest first, of the programmes with the numbers in `within`."""
+    page = (*(after or (None, None)), None, limit, within)
+    return await fetch(db, Model, "models.list_models", *page)
 
 
 async def get_model(db: Db, model_id: str) -> Model:
     """One model; raises NotFound."""
-    found = await fetch_one(db, Model, "models.list_models", None, None, model_id, 1)
+    found = await fetch_one(db, Model, "models.list_models", None, None, model_id, 1, None)
     if found is None:
         raise NotFound(f"model {model_id}")
     return found

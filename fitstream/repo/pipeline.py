@@ -1,5 +1,6 @@
 """Counts for the overview: what stands at each hop."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -45,24 +46,27 @@ class Champion(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-async def customer_counts(db: Db) -> CustomerCounts:
+async def customer_counts(db: Db, within: Sequence[int] | None = None) -> CustomerCounts:
     """Customers by how lately they were heard of."""
-    found = await fetch_one(db, CustomerCounts, "pipeline.customer_counts")
+    found = await fetch_one(db, CustomerCounts, "pipeline.customer_counts", within)
     return found or CustomerCounts(0, 0, 0)
 
 
-async def ledger_counts(db: Db) -> LedgerCounts:
-    """What went through the ledger."""
-    found = await fetch_one(db, LedgerCounts, "pipeline.ledger_counts")
+async def ledger_counts(db: Db, within: Sequence[int] | None = None) -> LedgerCounts:
+    """What went through the ledger; of some programmes what is known by customer."""
+    if within is None:
+        found = await fetch_one(db, LedgerCounts, "pipeline.ledger_counts")
+    else:
+        found = await fetch_one(db, LedgerCounts, "pipeline.ledger_counts_within", within)
     return found or LedgerCounts(0, 0, 0, 0, 0, None)
 
 
-async def other_counts(db: Db) -> OtherCounts:
+async def other_counts(db: Db, within: Sequence[int] | None = None) -> OtherCounts:
     """Devices, dead letters, models, runs and forecasts."""
-    found = await fetch_one(db, OtherCounts, "pipeline.other_counts")
+    found = await fetch_one(db, OtherCounts, "pipeline.other_counts", within)
     return found or OtherCounts(0, 0, 0, 0, 0, 0)
 
 
-async def newest_champion(db: Db) -> Champion | None:
+async def newest_champion(db: Db, within: Sequence[int] | None = None) -> Champion | None:
     """The champion trained last, None before the first run."""
-    return await fetch_one(db, Champion, "pipeline.newest_champion")
+    return await fetch_one(db, Champion, "pipeline.newest_champion", within)

@@ -94,7 +94,7 @@ async def _answer(error: BaseException) -> tuple[int, dict[str, Any]]:
     async def handler(_: web.Request) -> web.Response:
         raise error
 
-    assert "anyone" in policy.POLICY["time"]
+    assert "anyone" in policy.POLICY["time"].who
     app = web.Application(middlewares=[guard])
     app.router.add_get("/here", handler, name="time")
     async with TestClient(TestServer(app)) as client, client.get("/here") as response:

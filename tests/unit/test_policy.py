@@ -1,5 +1,6 @@
 """Every route of the gateway has its entry of who may call it; pages guard themselves."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fitstream.errors import NotFound, Rejected, Unavailable
-from fitstream.gateway import policy
+from fitstream.gateway import policy, scoping
 from fitstream.gateway.app import make_app
 from fitstream.gateway.principal import ANONYMOUS, Principal
 from fitstream.settings import load
@@ -17,6 +18,7 @@ from tests.factories import SETTINGS
 
 PAGES = "admin:"
 OPEN_PAGES = {"admin:login", "admin:log_in", "admin:home"}
+FREE = {"rest", "path", "session"}
 DEVICE = Principal("device", "k", customer_id="cus_1", device_id="dev_1")
 ADMIN_KEY = Principal("admin", "k", account_id="acc_1")
 ADMIN = Principal("admin", account_id="acc_1", email="a@example.org")
@@ -57,11 +59,9 @@ def routes() -> list[tuple[str, str, str]]:
     return found
 
 
-def test_every_route_has_an_entry_or_is_a_page() -> None:
+def test_every_route_and_every_page_has_an_entry() -> None:
     missing = {
-        f"{method} {path} ({name})"
-        for method, path, name in routes()
-        if name not in policy.POLICY and not name.startswith(PAGES)
+        f"{method} {path} ({name})" for method, path, name in routes() if name not in policy.POLICY
     }
     assert not missing
 
@@ -72,7 +72,7 @@ def test_every_entry_belongs_to_a_route() -> None:
 
 
 def test_a_route_that_is_open_to_its_own_customer_names_one() -> None:
-    own = {name for name, who in policy.POLICY.items() if "own" in who}
+    own = {name for name, rule in policy.POLICY.items() if "own" in rule.who}
     assert own
     for _, path, name in routes():
         if name in own:
@@ -80,8 +80,10 @@ def test_a_route_that_is_open_to_its_own_customer_names_one() -> None:
 
 
 def test_what_is_open_to_anyone_is_this_and_no_more() -> None:
-    anyone = {name for name, who in policy.POLICY.items() if "anyone" in who}
+    anyone = {name for name, rule in policy.POLICY.items() if "anyone" in rule.who}
     named = {"time", "healthz", "readyz", "metrics", "login", "static", "receipt_keys"}
+    named |= {"openapi", "docs"}
+    named |= OPEN_PAGES
     assert anyone == named
 
 
@@ -95,7 +97,7 @@ def passes(name: str, principal: Principal, customer: str | None = None) -> bool
 
 @pytest.mark.parametrize("principal", EVERYBODY, ids=lambda value: value.role + value.key_id)
 def test_a_route_without_an_entry_is_open_to_nobody(principal: Principal) -> None:
-    for name in ("unnamed", "", "new_route", "admin:overview"):
+    for name in ("unnamed", "", "new_route", "admin:new"):
         with pytest.raises(Rejected) as error:
             policy.check(name, principal, "cus_1")
         assert error.value.status == 403
@@ -103,7 +105,7 @@ def test_a_route_without_an_entry_is_open_to_nobody(principal: Principal) -> Non
 
 @pytest.mark.parametrize("name", sorted(policy.POLICY))
 def test_each_kind_of_caller_passes_only_where_the_policy_names_it(name: str) -> None:
-    who = policy.POLICY[name]
+    who = policy.POLICY[name].who
     anyone = "anyone" in who
     assert passes(name, ANONYMOUS, "cus_1") == anyone
     assert passes(name, DEVICE, "cus_1") == (anyone or "device" in who)
@@ -113,8 +115,8 @@ def test_each_kind_of_caller_passes_only_where_the_policy_names_it(name: str) ->
 
 
 def test_another_customer_does_not_exist_for_a_customer() -> None:
-    for name, who in policy.POLICY.items():
-        if "own" in who:
+    for name, rule in policy.POLICY.items():
+        if "own" in rule.who:
             with pytest.raises(NotFound):
                 policy.check(name, CUSTOMER, "cus_2")
             with pytest.raises(NotFound):
@@ -123,8 +125,8 @@ def test_another_customer_does_not_exist_for_a_customer() -> None:
 
 def test_a_customers_account_without_a_customer_sees_nobody() -> None:
     lost = CUSTOMER._replace(customer_id=None)
-    for name, who in policy.POLICY.items():
-        if "own" in who:
+    for name, rule in policy.POLICY.items():
+        if "own" in rule.who:
             assert not passes(name, lost, None)
             assert not passes(name, lost, "cus_1")
 
@@ -141,7 +143,7 @@ def test_a_stranger_is_told_to_authenticate_and_a_known_caller_that_it_may_not()
 async def test_every_route_but_the_open_ones_refuses_a_stranger() -> None:
     async with TestClient(TestServer(application())) as client:
         for method, path, name in routes():
-            if name in OPEN_PAGES or "anyone" in policy.POLICY.get(name, set()):
+            if name in OPEN_PAGES or "anyone" in policy.POLICY[name].who:
                 continue
             address = path.replace("{rest}", "x").replace("{", "").replace("}", "")
             async with client.request(method, address, allow_redirects=False) as response:
@@ -153,6 +155,27 @@ async def test_every_route_but_the_open_ones_refuses_a_stranger() -> None:
                     assert where in ("", "/admin/login"), name
                 else:
                     assert response.status == 401, name
+
+
+def test_scopes_narrow_what_a_credential_may_and_never_widen_it() -> None:
+    program = Principal("program", "k", scopes=frozenset({"data:read"}))
+    assert passes("days", program, "cus_1")
+    assert not passes("models", program)
+    assert not passes("logout", program)
+    for name, rule in policy.POLICY.items():
+        is_open = "anyone" in rule.who
+        assert passes(name, program._replace(scopes=frozenset()), "cus_1") == is_open
+        assert passes(name, CUSTOMER._replace(scopes=frozenset()), "cus_1") == is_open
+        all_scopes = CUSTOMER._replace(scopes=frozenset(policy.SCOPES))
+        may = rule.scope is not None and bool(rule.who & {"own", "person"})
+        assert passes(name, all_scopes, "cus_1") == (is_open or may)
+
+
+def test_every_name_in_a_path_is_looked_up_or_lies_inside_one_that_is() -> None:
+    for _, path, name in routes():
+        names = re.findall(r"{(\w+)", path)
+        assert set(names) <= set(scoping.LOOKUPS) | scoping.INSIDE, name
+        assert not names or names[0] in scoping.LOOKUPS or names[0] in FREE, name
 
 
 @pytest.mark.parametrize(

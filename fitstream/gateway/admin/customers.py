@@ -14,6 +14,8 @@ from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api.customers import CreateCustomer
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.scoping import programme_of, within
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import sentence_of
 from fitstream.repo import customers as rows
@@ -118,6 +120,7 @@ async def _create(request: web.Request, posted: dict[str, str]) -> str:
         consents=consents,
     )
     async with request.app[REPO].transaction() as db:
+        await programme_of(db, request[PRINCIPAL], wanted.programme)
         return (await rows.create_customer(db, new)).id
 
 
@@ -125,7 +128,7 @@ async def _form(
     request: web.Request, fields: dict[str, str], error: str = "", existing: str = ""
 ) -> RegisterPage:
     async with request.app[REPO].connection() as db:
-        programmes = [programme.id for programme in await rows.list_programmes(db)]
+        programmes = [programme.id for programme in await rows.list_programmes(db, within(request))]
     names = ("external_id", "name", "email", "zone", "programme")
     return RegisterPage(
         fields={name: fields.get(name, "") for name in names},

@@ -8,10 +8,11 @@ import msgspec
 from aiohttp import web
 
 from fitstream.errors import FitstreamError, NotFound, Rejected
-from fitstream.gateway import sessions
+from fitstream.gateway import policy, scoping, sessions
 from fitstream.gateway.api.answers import now
 from fitstream.gateway.api.people import guarded_login
 from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.principal import PRINCIPAL, STAFF
 from fitstream.gateway.view.cookies import Cookies
 from fitstream.gateway.view.problems import Problem, bug, problem_of
 from fitstream.gateway.view.templates import Shell, html, see
@@ -31,6 +32,7 @@ class Viewer(msgspec.Struct, frozen=True):
     token: str
     csrf: str
     now: datetime
+    account_id: str
 
     def shell(self, section: str) -> Shell:
         """What surrounds a page of `section`."""
@@ -50,11 +52,15 @@ PageHandler = Callable[[web.Request, Viewer], Awaitable[web.StreamResponse]]
 
 
 def page(handler: PageHandler) -> Handler:
-    """Only administrators pass; others are shown the login, errors become pages."""
+    """Only staff pass, where the policy names their role and programme; others are shown the
+    login, errors become pages."""
 
     async def inside(request: web.Request) -> web.StreamResponse:
         viewer = await find_viewer(request)
-        return await handler(request, viewer) if viewer else _to_login(request)
+        if viewer is None:
+            return _to_login(request)
+        await _check(request)
+        return await handler(request, viewer)
 
     return answered(inside)
 
@@ -87,17 +93,26 @@ def answered(handler: Handler) -> Handler:
     return inside
 
 
+async def _check(request: web.Request) -> None:
+    """Raises Rejected(forbidden) or NotFound where the API would refuse the same person."""
+    name, principal = request.match_info.route.name or "unnamed", request[PRINCIPAL]
+    policy.check(name, principal, request.match_info.get("customer"))
+    await scoping.check_path(request, principal)
+
+
 async def find_viewer(request: web.Request) -> Viewer | None:
-    """The administrator of the session cookie, if the session lives."""
+    """Who of the staff holds the session cookie, if the session lives."""
     cookies = request.app[COOKIES]
     token = request.cookies.get(cookies.session, "")
     if not token:
         return None
     at = now(request)
     session = await sessions.find_session(request.app[REPO], token, at, request.app[SETTINGS])
-    if session is None or session.role != "admin":
+    if session is None or not session.is_staff:
         return None
-    return Viewer(session.email, token, cookies.form_token(token), at)
+    request[PRINCIPAL] = session
+    email, account_id = session.email or "", session.account_id or ""
+    return Viewer(email, token, cookies.form_token(token), at, account_id)
 
 
 async def show_login(request: web.Request) -> web.StreamResponse:
@@ -118,7 +133,7 @@ async def log_in(request: web.Request) -> web.StreamResponse:
         session = await guarded_login(request, email, password, now(request))
     except Rejected as error:
         return _login_form(request, LoginPage(email, sentence_of(error), target), 401)
-    if session.role != "admin":
+    if session.role not in STAFF:
         await sessions.logout(request.app[REPO], session.token)
         text = "This account has no administrator's role."
         return _login_form(request, LoginPage(email, text, target), 403)

@@ -94,7 +94,7 @@ async def train(request: web.Request, _: Viewer) -> web.StreamResponse:
         wanted = msgspec.convert({"scope": "cohort", "budget_s": budget_s}, CreateRun)
     except (ValueError, msgspec.ValidationError) as error:
         raise Rejected("invalid", "the time for training must be 1 second to 24 hours") from error
-    return see(f"/admin/models/runs/{await start_run(request.app, wanted)}")
+    return see(f"/admin/models/runs/{await start_run(request, wanted)}")
 
 
 def _row(run: Run, viewer: Viewer) -> RunRow:

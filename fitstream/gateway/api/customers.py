@@ -6,13 +6,17 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from fitstream.client import data
 from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import after, answer, body, limit, now, page, without
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.passwords import PASSWORD_MAX, hash_password
+from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.privacy import hides_persons, masked
 from fitstream.gateway.routes import Route
+from fitstream.gateway.scoping import programme_of, within
 from fitstream.repo import accounts, customers
-from fitstream.repo.customers import Customer, NewCustomer
+from fitstream.repo.customers import Asker, Customer, NewCustomer
 from fitstream.samples import Text
 
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
@@ -61,6 +65,11 @@ def shown(customer: Customer) -> dict[str, Any]:
     return without(customer, *hidden) | {"consents": consents}
 
 
+def shown_to(request: web.Request, customer: Customer) -> dict[str, Any]:
+    """The same as the caller may see it."""
+    return masked(request[PRINCIPAL], shown(customer))
+
+
 async def create_customer(request: web.Request) -> web.Response:
     wanted = await body(request, CreateCustomer)
     new = NewCustomer(
@@ -72,8 +81,9 @@ async def create_customer(request: web.Request) -> web.Response:
         consents=_given(wanted.consents),
     )
     async with request.app[REPO].transaction() as db:
+        await programme_of(db, request[PRINCIPAL], wanted.programme)
         customer = await customers.create_customer(db, new)
-    return answer(shown(customer), 201)
+    return answer(shown_to(request, customer), 201)
 
 
 async def list_customers(request: web.Request) -> web.Response:
@@ -83,14 +93,16 @@ async def list_customers(request: web.Request) -> web.Response:
     search = request.query.get("search") or None
     count = limit(request)
     async with request.app[REPO].connection() as db:
-        found = await customers.list_customers(db, search, only, after(request, int) or 0, count)
+        position = after(request, int) or 0
+        found = await customers.list_customers(db, search, only, position, count, _asker(request))
     following = found[-1].customer_no if len(found) == count else None
-    return page([shown(customer) for customer in found], following)
+    return page([shown_to(request, customer) for customer in found], following)
 
 
 async def get_customer(request: web.Request) -> web.Response:
     async with request.app[REPO].connection() as db:
-        return answer(shown(await customers.get_customer(db, request.match_info["customer"])))
+        customer = await customers.get_customer(db, request.match_info["customer"])
+    return answer(shown_to(request, customer))
 
 
 async def patch_customer(request: web.Request) -> web.Response:
@@ -104,7 +116,8 @@ async def patch_customer(request: web.Request) -> web.Response:
             await customers.move(db, number, change.zone, now(request))
         if change.deactivated is not None:
             await customers.set_deactivated(db, number, change.deactivated)
-        return answer(shown(await customers.get_customer(db, customer.id)))
+        changed = await customers.get_customer(db, customer.id)
+    return answer(shown_to(request, changed))
 
 
 async def put_account(request: web.Request) -> web.Response:
@@ -117,15 +130,40 @@ async def put_account(request: web.Request) -> web.Response:
     return answer({"account_id": account.id if account else None}, 201)
 
 
+def _asker(request: web.Request) -> Asker:
+    return Asker(within(request), hides_persons(request[PRINCIPAL]))
+
+
 def _given(consents: Consents) -> dict[str, bool]:
     fields = msgspec.structs.asdict(consents)
     return {purpose: granted for purpose, granted in fields.items() if granted is not msgspec.UNSET}
 
 
 ROUTES = (
-    Route("POST", "/v1/customers", create_customer, "create_customer"),
-    Route("GET", "/v1/customers", list_customers, "list_customers"),
-    Route("GET", "/v1/customers/{customer}", get_customer, "get_customer"),
-    Route("PATCH", "/v1/customers/{customer}", patch_customer, "patch_customer"),
-    Route("PUT", "/v1/customers/{customer}/account", put_account, "put_account"),
-)
+    Route(
+        "POST", "/v1/customers", create_customer, "create_customer",
+        takes=CreateCustomer, gives=data.Customer, status=201,
+        tag="customers", summary="Create a customer", problems=(404,),
+        example={"zone": "Europe/Berlin", "name": "Demo", "consents": {"training": True}},
+    ),
+    Route(
+        "GET", "/v1/customers", list_customers, "list_customers",
+        gives=data.Items[data.Customer], query=("search", "customer_filter", "after", "limit"),
+        tag="customers", summary="List customers",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}", get_customer, "get_customer",
+        gives=data.Customer, tag="customers", summary="Read a customer",
+    ),
+    Route(
+        "PATCH", "/v1/customers/{customer}", patch_customer, "patch_customer",
+        takes=PatchCustomer, gives=data.Customer, tag="customers", summary="Change a customer",
+        example={"consents": {"sharing": True}},
+    ),
+    Route(
+        "PUT", "/v1/customers/{customer}/account", put_account, "put_account",
+        takes=PutAccount, gives=data.AccountMade, status=201,
+        tag="customers", summary="Give a customer a login, or a new password",
+        example={"email": "demo@example.org", "password": "a walk in the park"},
+    ),
+)  # fmt: skip

@@ -6,28 +6,33 @@ from typing import Any
 from aiohttp import web
 
 from fitstream import events
+from fitstream.client import operations as shapes
 from fitstream.clock import slot_start
 from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
 from fitstream.gateway.api.answers import after, answer, cursor, limit
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.routes import Route
+from fitstream.gateway.scoping import within
 from fitstream.merge import unscaled
 from fitstream.operations import dead_letters as operations
 from fitstream.repo import dead_letters
 from fitstream.repo.contacts import instant_of
 from fitstream.repo.dead_letters import DeadLetter, Only
+from fitstream.repo.ledger import UNFIT
 
 _ID_MAX = 2**63 - 1
 
 
 async def list_dead_letters(request: web.Request) -> web.Response:
     count = limit(request)
-    only = Only(request.query.get("state") or None, request.query.get("reason") or None)
+    state, reason = (request.query.get(name) or None for name in ("state", "reason"))
+    only = Only(state, reason, within(request))
     position = after(request, int)
     async with request.app[REPO].connection() as db:
         found = await dead_letters.list_dead_letters(db, position, only, count)
-        reasons = await dead_letters.reason_counts(db, only.state)
+        reasons = await dead_letters.reason_counts(db, only)
     following = cursor(found[-1].id) if len(found) == count else None
     items = [_shown(letter) for letter in found]
     return answer({"items": items, "next": following, "reasons": reasons})
@@ -38,13 +43,29 @@ async def get_dead_letter(request: web.Request) -> web.Response:
 
 
 async def replay(request: web.Request) -> web.Response:
-    await operations.replay(request.app[REPO], _id(request))
+    await replay_as(request, _who(request))
     return answer(await _whole(request, _id(request)))
+
+
+async def replay_as(request: web.Request, by: str) -> None:
+    """Applies the record of the path again, on behalf of `by`."""
+    await operations.replay(request.app[REPO], _id(request), by)
 
 
 async def discard(request: web.Request) -> web.Response:
-    await operations.discard(request.app[REPO], _id(request))
+    await discard_as(request, _who(request))
     return answer(await _whole(request, _id(request)))
+
+
+async def discard_as(request: web.Request, by: str) -> None:
+    """Gives the record of the path up, on behalf of `by`."""
+    await operations.discard(request.app[REPO], _id(request), by)
+
+
+def _who(request: web.Request) -> str:
+    """The account that asks; the key where it belongs to none."""
+    principal: Principal = request[PRINCIPAL]
+    return principal.account_id or principal.key_id
 
 
 def _id(request: web.Request) -> int:
@@ -77,6 +98,8 @@ def _shown(letter: DeadLetter) -> dict[str, Any]:
         "key": None if letter.key is None else letter.key.decode(errors="replace"),
         "size": letter.size,
         "parked_at": letter.at,
+        "settled_at": letter.settled_at,
+        "settled_by": letter.settled_by,
     }
 
 
@@ -85,7 +108,7 @@ def decoded(value: bytes) -> dict[str, Any] | None:
     try:
         batch = events.decode(value)
         return _post(batch)
-    except (Rejected, *operations.UNFIT):
+    except (Rejected, *UNFIT):
         return None
 
 
@@ -108,8 +131,21 @@ def _post(batch: SampleBatch) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/v1/dead-letters", list_dead_letters, "letters"),
-    Route("GET", "/v1/dead-letters/{letter}", get_dead_letter, "letter"),
-    Route("POST", "/v1/dead-letters/{letter}/replay", replay, "letter_replay"),
-    Route("POST", "/v1/dead-letters/{letter}/discard", discard, "letter_discard"),
-)
+    Route(
+        "GET", "/v1/dead-letters", list_dead_letters, "letters",
+        gives=shapes.DeadLetters, query=("letter_state", "reason", "after", "limit"),
+        tag="operations", summary="List dead letters, newest first",
+    ),
+    Route(
+        "GET", "/v1/dead-letters/{letter}", get_dead_letter, "letter",
+        gives=shapes.DeadLetter, tag="operations", summary="Read a dead letter and its bytes",
+    ),
+    Route(
+        "POST", "/v1/dead-letters/{letter}/replay", replay, "letter_replay",
+        gives=shapes.DeadLetter, tag="operations", summary="Apply a dead letter again",
+    ),
+    Route(
+        "POST", "/v1/dead-letters/{letter}/discard", discard, "letter_discard",
+        gives=shapes.DeadLetter, tag="operations", summary="Give a dead letter up",
+    ),
+)  # fmt: skip

@@ -4,9 +4,11 @@ from datetime import datetime
 
 from aiohttp import web
 
+from fitstream.client import data, operations
 from fitstream.gateway.api.answers import after, answer, limit, page, without
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.routes import Route
+from fitstream.gateway.scoping import within
 from fitstream.repo import jobs
 from fitstream.repo.jobs import Job
 
@@ -18,7 +20,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     only = (request.query.get("state") or None, request.query.get("kind") or None)
     position = after(request, tuple[datetime, str])
     async with request.app[REPO].connection() as db:
-        found = await jobs.list_jobs(db, position, only, count)
+        found = await jobs.list_jobs(db, position, only, count, within(request))
     following = (found[-1].created_at, found[-1].id) if len(found) == count else None
     return page([without(job, *_HIDDEN) for job in found], following)
 
@@ -45,8 +47,21 @@ def _shown(job: Job, status: int = 200) -> web.Response:
 
 
 ROUTES = (
-    Route("GET", "/v1/jobs", list_jobs, "jobs"),
-    Route("GET", "/v1/jobs/{job}", get_job, "job"),
-    Route("POST", "/v1/jobs/{job}/cancel", cancel_job, "job_cancel"),
-    Route("POST", "/v1/jobs/{job}/retry", retry_job, "job_retry"),
-)
+    Route(
+        "GET", "/v1/jobs", list_jobs, "jobs",
+        gives=data.Items[operations.Job], query=("job_state", "kind", "after", "limit"),
+        tag="operations", summary="List jobs, newest first",
+    ),
+    Route(
+        "GET", "/v1/jobs/{job}", get_job, "job",
+        gives=operations.Job, tag="operations", summary="Read a job",
+    ),
+    Route(
+        "POST", "/v1/jobs/{job}/cancel", cancel_job, "job_cancel",
+        gives=operations.Job, status=202, tag="operations", summary="Cancel a job",
+    ),
+    Route(
+        "POST", "/v1/jobs/{job}/retry", retry_job, "job_retry",
+        gives=operations.Job, status=202, tag="operations", summary="Do a failed job again",
+    ),
+)  # fmt: skip

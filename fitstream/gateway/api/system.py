@@ -6,11 +6,13 @@ from typing import Any
 from aiohttp import web
 
 from fitstream import metrics
+from fitstream.client import data, operations
 from fitstream.clock import slot_of
 from fitstream.errors import FitstreamError, Unavailable
 from fitstream.gateway.api.answers import answer, now
 from fitstream.gateway.keys import OBSERVER, PRODUCER, REPO
 from fitstream.gateway.routes import Route
+from fitstream.gateway.scoping import within
 from fitstream.repo import customers, jobs, pipeline, weeks
 
 
@@ -50,7 +52,7 @@ async def show_metrics(request: web.Request) -> web.Response:
 
 async def list_programmes(request: web.Request) -> web.Response:
     async with request.app[REPO].connection() as db:
-        found = await customers.list_programmes(db)
+        found = await customers.list_programmes(db, within(request))
     return answer({"items": [{"id": p.id, "name": p.name} for p in found], "next": None})
 
 
@@ -62,12 +64,13 @@ async def show_pipeline(request: web.Request) -> web.Response:
 async def overview(request: web.Request) -> dict[str, Any]:
     """What GET /v1/pipeline answers; the overview page shows the same."""
     async with request.app[REPO].connection() as db:
-        people = await pipeline.customer_counts(db)
-        ledger = await pipeline.ledger_counts(db)
-        others = await pipeline.other_counts(db)
-        champion = await pipeline.newest_champion(db)
-        counts = await weeks.week_counts(db)
-        states = await jobs.job_counts(db)
+        mine = within(request)
+        people = await pipeline.customer_counts(db, mine)
+        ledger = await pipeline.ledger_counts(db, mine)
+        others = await pipeline.other_counts(db, mine)
+        champion = await pipeline.newest_champion(db, mine)
+        counts = await weeks.week_counts(db, mine)
+        states = await jobs.job_counts(db, mine)
     kafka = await _kafka(request)
     return {
         "at": now(request),
@@ -107,10 +110,30 @@ async def _kafka(request: web.Request) -> dict[str, Any] | None:
 
 
 ROUTES = (
-    Route("GET", "/v1/time", time, "time"),
-    Route("GET", "/healthz", healthz, "healthz"),
-    Route("GET", "/readyz", readyz, "readyz"),
-    Route("GET", "/metrics", show_metrics, "metrics"),
-    Route("GET", "/v1/pipeline", show_pipeline, "pipeline"),
-    Route("GET", "/v1/programmes", list_programmes, "programmes"),
-)
+    Route(
+        "GET", "/v1/time", time, "time",
+        gives=data.ServerTime, tag="system", summary="Read the server's clock",
+    ),
+    Route(
+        "GET", "/healthz", healthz, "healthz",
+        gives=data.Health, tag="system", summary="Whether the process runs",
+    ),
+    Route(
+        "GET", "/readyz", readyz, "readyz",
+        gives=data.Readiness, tag="system", summary="Whether the process can do its work",
+    ),
+    Route(
+        "GET", "/metrics", show_metrics, "metrics",
+        writes="text/plain", tag="system", summary="Metrics of this process for Prometheus",
+    ),
+    Route(
+        "GET", "/v1/pipeline", show_pipeline, "pipeline",
+        gives=operations.Pipeline, tag="operations",
+        summary="Read counts, lag and freshness per hop",
+    ),
+    Route(
+        "GET", "/v1/programmes", list_programmes, "programmes",
+        gives=data.Items[data.Programme], query=("after", "limit"),
+        tag="customers", summary="List programmes",
+    ),
+)  # fmt: skip

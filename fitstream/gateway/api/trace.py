@@ -10,7 +10,9 @@ from fitstream.clock import slot_of
 from fitstream.errors import Rejected, Unavailable
 from fitstream.gateway.api.answers import FIRST_YEAR, LAST_YEAR, answer
 from fitstream.gateway.keys import REPO, SETTINGS, STORE
+from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.routes import Route
+from fitstream.gateway.scoping import check_customer
 from fitstream.operations.trace import Sources, trace_batch, trace_slot
 
 _DEADLINE_S = 12
@@ -29,12 +31,22 @@ async def show_trace(request: web.Request) -> web.Response:
 async def _trace(request: web.Request, sources: Sources) -> Trace:
     batch = request.query.get("batch")
     if batch:
-        return await trace_batch(sources, batch)
+        found = await trace_batch(sources, batch)
+        await _check_seen(request, {record.customer_id for record in found.records.items})
+        return found
     customer, slot = request.query.get("customer"), request.query.get("slot")
     if not customer or not slot:
         raise Rejected("bad_trace", "name a `batch`, or a `customer` and a `slot`")
+    await _check_seen(request, {customer})
     device = request.query.get("device") or None
     return await trace_slot(sources, customer, _number(slot), device)
+
+
+async def _check_seen(request: web.Request, customer_ids: set[str]) -> None:
+    """Raises NotFound for a customer of a programme that the caller does not see."""
+    async with request.app[REPO].connection() as db:
+        for customer_id in customer_ids:
+            await check_customer(db, request[PRINCIPAL], customer_id)
 
 
 def _number(text: str) -> int:
@@ -49,4 +61,10 @@ def _number(text: str) -> int:
     return slot_of(found)
 
 
-ROUTES = (Route("GET", "/v1/trace", show_trace, "trace"),)
+ROUTES = (
+    Route(
+        "GET", "/v1/trace", show_trace, "trace",
+        gives=Trace, query=("batch", "trace_customer", "trace_slot", "device"), problems=(404,),
+        tag="operations", summary="Follow a post or a slot hop by hop",
+    ),
+)  # fmt: skip

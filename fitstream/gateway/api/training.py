@@ -7,11 +7,14 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from fitstream.client import data, operations
 from fitstream.clock import slot_start
 from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import after, answer, body, limit, page, without
 from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.routes import Route
+from fitstream.gateway.scoping import programme_of, within
 from fitstream.ids import new_id
 from fitstream.repo import customers, jobs, models
 from fitstream.repo.jobs import NewJob
@@ -38,13 +41,14 @@ async def create_run(request: web.Request) -> web.Response:
     if wanted.scope == "customer":
         text = "only cohort runs can be started for now; a customer's forecasts use its champion"
         raise Rejected("unsupported_scope", text, 422)
-    return answer({"id": await start_run(request.app, wanted)}, 202)
+    return answer({"id": await start_run(request, wanted)}, 202)
 
 
-async def start_run(app: web.Application, wanted: CreateRun) -> str:
+async def start_run(request: web.Request, wanted: CreateRun) -> str:
     """Id of the job that prepares the run; raises NotFound(programme)."""
+    app = request.app
     async with app[REPO].transaction() as db:
-        programme = await customers.get_programme(db, wanted.programme)
+        programme = await programme_of(db, request[PRINCIPAL], wanted.programme)
         new = NewJob(
             kind="cohort_prepare",
             queue="light",
@@ -61,7 +65,9 @@ async def start_run(app: web.Application, wanted: CreateRun) -> str:
 async def list_runs(request: web.Request) -> web.Response:
     count = limit(request)
     async with request.app[REPO].connection() as db:
-        found = await models.list_runs(db, after(request, tuple[datetime, str]), count)
+        found = await models.list_runs(
+            db, after(request, tuple[datetime, str]), count, within(request)
+        )
     following = (found[-1].created_at, found[-1].id) if len(found) == count else None
     return page([_run(run) for run in found], following)
 
@@ -82,7 +88,9 @@ async def get_run(request: web.Request) -> web.Response:
 async def list_models(request: web.Request) -> web.Response:
     count = limit(request)
     async with request.app[REPO].connection() as db:
-        found = await models.list_models(db, after(request, tuple[datetime, str]), count)
+        found = await models.list_models(
+            db, after(request, tuple[datetime, str]), count, within(request)
+        )
     following = (found[-1].created_at, found[-1].id) if len(found) == count else None
     return page([_model(model) for model in found], following)
 
@@ -143,10 +151,33 @@ def _model(model: Model) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("POST", "/v1/training-runs", create_run, "create_run"),
-    Route("GET", "/v1/training-runs", list_runs, "runs"),
-    Route("GET", "/v1/training-runs/{run}", get_run, "run"),
-    Route("GET", "/v1/models", list_models, "models"),
-    Route("GET", "/v1/models/{model}", get_model, "model"),
-    Route("GET", "/v1/customers/{customer}/forecasts/latest", forecast_latest, "forecast_latest"),
-)
+    Route(
+        "POST", "/v1/training-runs", create_run, "create_run",
+        takes=CreateRun, gives=operations.RunAsked, status=202, problems=(404,),
+        tag="models", summary="Start a training run",
+        example={"scope": "cohort", "budget_s": 600},
+    ),
+    Route(
+        "GET", "/v1/training-runs", list_runs, "runs",
+        gives=data.Items[operations.Run], query=("after", "limit"),
+        tag="models", summary="List training runs, newest first",
+    ),
+    Route(
+        "GET", "/v1/training-runs/{run}", get_run, "run",
+        gives=operations.Run, tag="models", summary="Read a training run",
+    ),
+    Route(
+        "GET", "/v1/models", list_models, "models",
+        gives=data.Items[operations.Model], query=("after", "limit"),
+        tag="models", summary="List models, newest first",
+    ),
+    Route(
+        "GET", "/v1/models/{model}", get_model, "model",
+        gives=operations.Model, tag="models", summary="Read a model",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}/forecasts/latest", forecast_latest, "forecast_latest",
+        gives=data.Forecast, query=("target",),
+        tag="models", summary="Read the latest forecast of a target",
+    ),
+)  # fmt: skip

@@ -7,10 +7,6 @@ RETURNING account_no
 -- A new password, and every session ends with the old one.
 UPDATE account SET password_hash = $2, email = $3 WHERE account_no = $1
 
--- name: delete_sessions
--- All sessions of an account.
-DELETE FROM session WHERE account_no = $1
-
 -- name: account_by_email -> Account
 -- Who logs in with this address.
 SELECT a.account_no, a.id, a.email, a.password_hash, a.role, c.id AS customer_id, a.customer_no

@@ -4,7 +4,8 @@ SELECT programme_no, id, name FROM programme WHERE id = $1
 
 -- name: list_programmes -> Programme
 -- All programmes.
-SELECT programme_no, id, name FROM programme ORDER BY programme_no
+SELECT programme_no, id, name FROM programme
+WHERE $1::int[] IS NULL OR programme_no = ANY($1) ORDER BY programme_no
 
 -- name: insert_customer
 -- A new customer; the caller adds zone and consents in the same transaction.
@@ -19,6 +20,10 @@ ON CONFLICT (customer_no, from_week) DO UPDATE SET zone = excluded.zone
 -- name: forget_later_zones
 -- A move that has not taken force yet gives way to the one asked for now.
 DELETE FROM customer_zone WHERE customer_no = $1 AND from_week > $2
+
+-- name: is_consented
+-- Whether a consent stands, before it changes.
+SELECT granted FROM consent WHERE customer_no = $1 AND purpose = $2 FOR UPDATE
 
 -- name: set_consent
 -- A consent as given or withdrawn; its version rises with every change.
@@ -44,7 +49,8 @@ FROM customer c JOIN programme p USING (programme_no) LEFT JOIN customer_stat s 
 WHERE c.id = $1
 
 -- name: list_customers -> Customer
--- A page of customers by number; `search` matches id, external id, e-mail or name by prefix.
+-- A page of customers by number; `search` matches id, external id, e-mail or name by prefix, of
+-- whoever may not see those the id alone.
 SELECT c.customer_no, c.id, p.id AS programme, c.programme_no, c.external_id, c.email, c.name,
        c.zone, c.created_at, c.deactivated_at, s.last_contact_at, coalesce(s.samples, 0) AS samples,
        coalesce((SELECT granted FROM consent t WHERE t.customer_no = c.customer_no
@@ -53,8 +59,9 @@ SELECT c.customer_no, c.id, p.id AS programme, c.programme_no, c.external_id, c.
                  AND t.purpose = 'sharing'), false) AS sharing
 FROM customer c JOIN programme p USING (programme_no) LEFT JOIN customer_stat s USING (customer_no)
 WHERE c.customer_no > $1
-  AND ($2::text IS NULL OR c.id = $2 OR lower(c.external_id) LIKE lower($2) || '%'
-       OR lower(c.email) LIKE lower($2) || '%' OR lower(c.name) LIKE lower($2) || '%')
+  AND ($5::int[] IS NULL OR c.programme_no = ANY($5))
+  AND ($2::text IS NULL OR c.id = $2 OR (NOT $6 AND (lower(c.external_id) LIKE lower($2) || '%'
+       OR lower(c.email) LIKE lower($2) || '%' OR lower(c.name) LIKE lower($2) || '%')))
   AND ($3::text IS DISTINCT FROM 'silent'
        OR s.last_contact_at IS NULL OR s.last_contact_at < now() - interval '24 hours')
   AND ($3::text IS DISTINCT FROM 'incomplete'

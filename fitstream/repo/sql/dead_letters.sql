@@ -1,16 +1,21 @@
 -- name: list_dead_letters -> DeadLetter
 -- Dead letters without their bytes, newest first, perhaps of one state or reason.
 SELECT id, topic, generation, partition, record_offset, reason, detail, key,
-       octet_length(value) AS size, state, at
+       octet_length(value) AS size, state, at, settled_at, settled_by
 FROM dead_letter
 WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR state = $2)
-  AND ($3::text IS NULL OR reason = $3) AND ($4::bigint IS NULL OR id = $4)
-ORDER BY id DESC LIMIT $5
+  AND ($3::text IS NULL OR reason = $3)
+  AND ($4::int[] IS NULL OR encode(key, 'escape') IN (
+      SELECT c.id FROM customer c WHERE c.programme_no = ANY($4)))
+  AND ($5::bigint IS NULL OR id = $5)
+ORDER BY id DESC LIMIT $6
 
 -- name: reason_counts -> ReasonCount
 -- How many there are of each reason, perhaps of one state only.
 SELECT reason, count(*) AS count FROM dead_letter
-WHERE $1::text IS NULL OR state = $1
+WHERE ($1::text IS NULL OR state = $1)
+  AND ($2::int[] IS NULL OR encode(key, 'escape') IN (
+      SELECT c.id FROM customer c WHERE c.programme_no = ANY($2)))
 GROUP BY reason ORDER BY count DESC, reason
 
 -- name: value_of
@@ -22,8 +27,9 @@ SELECT value FROM dead_letter WHERE id = $1
 SELECT state FROM dead_letter WHERE id = $1 FOR UPDATE
 
 -- name: settle
--- One that is not parked any more.
-UPDATE dead_letter SET state = $2 WHERE id = $1 AND state = 'parked'
+-- One that is not parked any more: since when, and by whom.
+UPDATE dead_letter SET state = $2, settled_at = now(), settled_by = $3
+WHERE id = $1 AND state = 'parked'
 
 -- name: keep_parked
 -- Why it could not be applied this time either.

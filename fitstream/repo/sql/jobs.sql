@@ -29,7 +29,7 @@ FROM (SELECT id, state = 'running' AS is_taken_over FROM job
         OR (state = 'running' AND lease_until < now())) FOR UPDATE) due
 WHERE j.id = due.id
 RETURNING j.id, j.kind, j.programme_no, j.customer_no, j.payload, j.lease_epoch, j.attempts,
-    j.cancel_requested, due.is_taken_over
+    j.cancel_requested, due.is_taken_over, j.waits
 
 -- name: renew_job
 -- Keeps the lease and stores progress; returns whether somebody asked to cancel.
@@ -46,6 +46,19 @@ WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
 -- Puts a job back after an error that may pass.
 UPDATE job SET state = 'queued', run_after = now() + make_interval(secs => $3), error = $4,
     lease_owner = NULL, lease_until = NULL, sent_at = NULL
+WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
+
+-- name: wait_for_service
+-- Puts a job back that a service kept from its work: no attempt is spent, but the waits count.
+UPDATE job SET state = 'queued', run_after = now() + make_interval(secs => $3), error = $4,
+    lease_owner = NULL, lease_until = NULL, sent_at = NULL, attempts = greatest(attempts - 1, 0),
+    waits = waits + 1
+WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
+
+-- name: give_back
+-- A worker that stops leaves its job to the next one, as if it had never taken it.
+UPDATE job SET state = 'queued', run_after = now(), lease_owner = NULL, lease_until = NULL,
+    sent_at = NULL, attempts = greatest(attempts - 1, 0)
 WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
 
 -- name: complete_roll_job
@@ -68,8 +81,17 @@ UPDATE week_state SET forced_job_id = NULL WHERE forced_job_id = $1
 -- name: requeue
 -- Runs a failed or cancelled job again.
 UPDATE job SET state = 'queued', run_after = now(), sent_at = NULL, cancel_requested = false,
-    error = NULL, done_at = NULL, attempts = 0
+    error = NULL, done_at = NULL, attempts = 0, waits = 0, result = '{}'
 WHERE id = $1 AND state IN ('failed', 'cancelled')
+
+-- name: prune_jobs
+-- Forgets jobs of these kinds that ended well long ago and that nothing refers to.
+DELETE FROM job WHERE id IN (
+    SELECT j.id FROM job j
+    WHERE j.state IN ('succeeded', 'cancelled') AND j.kind = ANY($1::text[])
+      AND j.done_at < now() - make_interval(days => $2)
+      AND NOT EXISTS (SELECT FROM job c WHERE c.parent_id = j.id)
+    ORDER BY j.done_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 
 -- name: list_jobs -> Job
 -- Jobs, newest first, after (created, id).
@@ -78,12 +100,13 @@ SELECT id, parent_id, kind, queue, state, payload, progress, result, attempts, e
 FROM job
 WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2))
   AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR kind = $4)
-  AND ($5::text IS NULL OR id = $5)
+  AND ($5::text IS NULL OR id = $5) AND ($7::int[] IS NULL OR programme_no = ANY($7))
 ORDER BY created_at DESC, id DESC LIMIT $6
 
 -- name: job_counts -> StateCount
 -- Jobs by state.
-SELECT state, count(*) AS count FROM job GROUP BY state
+SELECT state, count(*) AS count FROM job
+WHERE $1::int[] IS NULL OR programme_no = ANY($1) GROUP BY state
 
 -- name: take_finished_weeks -> FinishedWeek
 -- Finished weeks that nobody has looked at: their programmes are stale now.
@@ -115,5 +138,14 @@ SELECT programme_no FROM programme ORDER BY programme_no
 -- name: claimed_job -> ClaimedJob
 -- A job as its worker holds it, for the child process that does it.
 SELECT id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested,
-    false AS is_taken_over
+    false AS is_taken_over, waits
 FROM job WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
+
+-- name: forget_letter
+-- What was in a letter, when it has been sent or given up.
+UPDATE job SET payload = payload - 'sealed' WHERE id = $1
+
+-- name: forget_letters
+-- The same for letters whose worker could not do it.
+UPDATE job SET payload = payload - 'sealed'
+WHERE kind = 'mail' AND payload ? 'sealed' AND state IN ('failed', 'cancelled', 'succeeded')

@@ -13,6 +13,7 @@ SELECT j.id, r.scope, j.state, j.progress, r.customers, r.weeks, r.dataset_hash,
        r.metrics, r.model_id, j.error, j.created_at, j.started_at, j.done_at
 FROM training_run r JOIN job j ON j.id = r.job_id
 WHERE ($1::timestamptz IS NULL OR (j.created_at, j.id) < ($1, $2)) AND ($3::text IS NULL OR j.id = $3)
+  AND ($5::int[] IS NULL OR r.programme_no = ANY($5))
 ORDER BY j.created_at DESC, j.id DESC LIMIT $4
 
 -- name: insert_member
@@ -45,6 +46,7 @@ UPDATE model SET stage = 'retired' WHERE programme_no = $1 AND stage = 'champion
 SELECT id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256, created_at
 FROM model
 WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)) AND ($3::text IS NULL OR id = $3)
+  AND ($5::int[] IS NULL OR programme_no = ANY($5))
 ORDER BY created_at DESC, id DESC LIMIT $4
 
 -- name: champion -> Model

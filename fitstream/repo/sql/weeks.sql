@@ -86,5 +86,9 @@ SELECT count(*) FILTER (WHERE closed_at IS NULL) AS open,
        count(*) FILTER (WHERE closed_at IS NOT NULL AND rolled_at IS NULL) AS closing,
        count(*) FILTER (WHERE rolled_at IS NOT NULL AND dirty_seq = rolled_seq) AS rolled,
        count(*) FILTER (WHERE rolled_at IS NOT NULL AND dirty_seq > rolled_seq) AS late,
-       (SELECT count(*) FROM week_version) AS versions
+       (SELECT count(*) FROM week_version
+        WHERE $1::int[] IS NULL OR customer_no IN (
+            SELECT customer_no FROM customer WHERE programme_no = ANY($1))) AS versions
 FROM week_state
+WHERE $1::int[] IS NULL OR customer_no IN (
+    SELECT customer_no FROM customer WHERE programme_no = ANY($1))
