@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from fitstream.cli_api import openapi
 from fitstream.cli_parts import DATA, target
 from fitstream.cli_parts import environ as _environ
 from fitstream.cli_parts import number as _number
@@ -27,6 +28,9 @@ FIRST_ADMIN = "admin@fitstream.invalid"
 @click.version_option(package_name="fitstream")
 def main() -> None:
     """Backend of wearable-data programmes; docs/operations.md describes every setting."""
+
+
+main.add_command(openapi)
 
 
 @main.command()

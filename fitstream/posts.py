@@ -17,7 +17,9 @@ from fitstream.errors import Rejected
 from fitstream.samples import Decoded, Envelope, SampleRow, Verdict, parse_slot
 
 
-class _Post(Envelope, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Post(Envelope, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A JSON post: envelope and rows."""
+
     samples: list[SampleRow]
 
 
@@ -25,7 +27,7 @@ class _RawPost(Envelope, frozen=True, kw_only=True, forbid_unknown_fields=True):
     samples: list[msgspec.Raw]
 
 
-_post = msgspec.json.Decoder(_Post)
+_post = msgspec.json.Decoder(Post)
 _raw_post = msgspec.json.Decoder(_RawPost)
 _row = msgspec.json.Decoder(SampleRow)
 _anything = msgspec.json.Decoder()
@@ -54,7 +56,7 @@ def _decode_rows(body: bytes, rows_max: int) -> Decoded:
             rows.append(_row.decode(raw))
             indexes.append(index)
         except _UNREADABLE as error:
-            rejected.append(_verdict(index, error, _slot(raw)))
+            rejected.append(verdict_of(index, error, _slot(raw)))
     return Decoded(post, rows, indexes, rejected)
 
 
@@ -100,7 +102,7 @@ def decode_csv(body: bytes, query: Mapping[str, str], rows_max: int) -> Decoded:
             indexes.append(index)
         except (msgspec.ValidationError, ValueError) as error:
             text = dict(zip(header, line, strict=False)).get("slot", "")
-            rejected.append(_verdict(index, error, _slot_of(text.strip())))
+            rejected.append(verdict_of(index, error, _slot_of(text.strip())))
     return Decoded(envelope, rows, indexes, rejected)
 
 
@@ -136,6 +138,11 @@ def _csv_row(header: list[str], line: list[str]) -> SampleRow:
     cells: dict[str, Any] = {
         name: cell.strip() for name, cell in zip(header, line, strict=True) if cell.strip()
     }
+    return row_of(cells)
+
+
+def row_of(cells: dict[str, Any]) -> SampleRow:
+    """A row from values by field, texts allowed. Raises ValidationError or ValueError."""
     row = msgspec.convert(cells, SampleRow, strict=False)
     for name in cells:
         value = getattr(row, name)
@@ -170,7 +177,8 @@ def _anything_of(raw: msgspec.Raw) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _verdict(index: int, error: Exception, slot: int | None) -> Verdict:
+def verdict_of(index: int, error: Exception, slot: int | None) -> Verdict:
+    """The verdict on a row that could not be decoded; `slot` where that much could be read."""
     text = str(error)
     found = _FIELD_AT.search(text)
     named = f"{found.group(1)}: {text[: found.start()]}" if found else text

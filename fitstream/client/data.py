@@ -58,6 +58,16 @@ class Quarter(Measured, frozen=True, kw_only=True):
     device_id: str = ""
 
 
+class Reading(Measured, frozen=True, kw_only=True):
+    """A row of the ledger as its device sent it; combined over devices without `rev` and after."""
+
+    slot: datetime
+    device_id: str
+    tz_offset_min: int = 0
+    rev: int = 0
+    received_at: datetime | None = None
+
+
 class Day(Measured, frozen=True, kw_only=True):
     """A local day."""
 
@@ -108,6 +118,57 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
         return self.external_id or self.name or self.id
 
 
+class Programme(msgspec.Struct, frozen=True):
+    """A study or scheme: every customer belongs to one."""
+
+    id: str
+    name: str
+
+
+class AccountMade(msgspec.Struct, frozen=True):
+    """The login that a customer has now."""
+
+    account_id: str | None
+
+
+class ServerTime(msgspec.Struct, frozen=True):
+    """The server's clock, and the number of the current slot."""
+
+    now: datetime
+    slot: int
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process runs."""
+
+    status: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the process can do its work; of each service `ok`, or what it said."""
+
+    status: str
+    postgres: str
+    kafka: str
+
+
+class Jwk(msgspec.Struct, frozen=True):
+    """A public key (RFC 7517, RFC 8037)."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    alg: str = "EdDSA"
+    use: str = "sig"
+
+
+class JwkSet(msgspec.Struct, frozen=True):
+    """Public keys, the one in use first."""
+
+    keys: list[Jwk]
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Who is logged in."""
 
@@ -144,6 +205,53 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     last_contact_at: datetime | None = None
     complete_through: datetime | None = None
     app_version: str | None = None
+    clock_skew_s: float | None = None
+    post_interval_s: int | None = None
+    paused: bool = False
+
+
+class DeviceSettings(msgspec.Struct, frozen=True):
+    """What a device is told with each receipt: seconds between posts, and whether to measure."""
+
+    post_interval_s: int
+    paused: bool
+
+
+class PairingBegun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device shows (`user_code`, or the complete address as a QR code) and polls with."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    interval: int
+
+
+class PairingOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that a customer's page shows, and the address for a phone to scan."""
+
+    code: str
+    redeem_uri: str
+    expires_at: datetime
+
+
+class PairingAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """The device that shows a code: what its person should compare before they say yes."""
+
+    kind: str
+    name: str
+    app_version: str | None = None
+    created_at: datetime
+    expires_at: datetime
+
+
+class PairingDecided(msgspec.Struct, frozen=True):
+    """What became of a pairing: `approved` or `denied`."""
+
+    state: str
+    kind: str
+    name: str
 
 
 class NewDevice(Device, frozen=True, kw_only=True):
@@ -152,10 +260,17 @@ class NewDevice(Device, frozen=True, kw_only=True):
     key: str
 
 
+class PairedDevice(NewDevice, frozen=True, kw_only=True):
+    """A device that was just paired: itself, its key, and how it should post."""
+
+    settings: DeviceSettings
+
+
 class KeyMade(msgspec.Struct, frozen=True):
-    """A key that was just made: shown once."""
+    """A key that was just made: shown once; `old_until` is when the ones before end."""
 
     key: str
+    old_until: datetime | None = None
 
 
 class RejectedRow(msgspec.Struct, frozen=True):
@@ -180,6 +295,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     rejected: list[RejectedRow]
     server_time: datetime
     next_post_at: datetime
+    settings: DeviceSettings | None = None
     missing: list[tuple[datetime, datetime]] | None = None
     receipt_jws: str | None = None
 
@@ -192,6 +308,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     rows: int
     measured: int
+    content_sha: str = ""
     sha256: str = ""
     object_key: str = ""
     changed: dict[str, Any] = {}

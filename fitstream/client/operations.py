@@ -65,6 +65,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     run: str = ""
     dataset_hash: str = ""
+    metrics: dict[str, Any] = {}
+    object_key: str = ""
+    sha256: str = ""
     created_at: datetime
 
 
@@ -82,6 +85,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     size: int
     parked_at: datetime
+    settled_at: datetime | None = None
+    settled_by: str | None = None
     value: str = ""
     decoded: dict[str, Any] | None = None
 

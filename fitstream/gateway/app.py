@@ -10,9 +10,11 @@ from aiohttp import web
 from fitstream.broker import Observer, Producer, open_observer, open_producer
 from fitstream.gateway.admin.routes import add_pages
 from fitstream.gateway.api import (
+    accounts,
     customers,
     dead_letters,
     devices,
+    documents,
     jobs,
     people,
     readings,
@@ -27,10 +29,13 @@ from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.digest import Digest
 from fitstream.gateway.keys import (
     DIGEST,
+    DOCUMENT,
     IN_FLIGHT,
     KEYS,
     LOGINS,
+    MASTERS,
     OBSERVER,
+    OUTBOX,
     PRODUCER,
     RATES,
     REPO,
@@ -41,6 +46,9 @@ from fitstream.gateway.keys import (
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.middlewares import guard
+from fitstream.gateway.openapi import Documented
+from fitstream.gateway.routes import Route
+from fitstream.outbox import Outbox
 from fitstream.receipts import Signer
 from fitstream.repo.database import Repo, open_repo
 from fitstream.sealing import master_keys
@@ -51,9 +59,11 @@ T = TypeVar("T")
 Opener = Callable[[Settings], AbstractAsyncContextManager[T]]
 
 API = (
+    accounts,
     customers,
     dead_letters,
     devices,
+    documents,
     jobs,
     people,
     readings,
@@ -64,6 +74,11 @@ API = (
     training,
     weeks,
 )
+
+
+def api_routes() -> tuple[Route, ...]:
+    """Every route of the API, in the order of the document."""
+    return tuple(route for module in API for route in module.ROUTES)
 
 
 def make_app(
@@ -80,13 +95,16 @@ def make_app(
     app[SIGNER] = Signer(master_keys(settings))
     app[DIGEST] = Digest(master_keys(settings))
     app[IN_FLIGHT] = InFlight(settings.in_flight_max_bytes)
-    app[LOGINS] = LoginGuard()
+    app[MASTERS] = master_keys(settings)
+    app[OUTBOX] = Outbox(app[MASTERS], settings)
     app[RATES] = RateLimiter(settings.ingest_rate_per_s, settings.ingest_burst)
     provide(app, REPO, repo)
     provide(app, PRODUCER, producer)
     provide(app, STORE, store)
     provide(app, OBSERVER, observer)
     app.cleanup_ctx.append(_keys)
+    app.cleanup_ctx.append(_guards)
+    app[DOCUMENT] = Documented(api_routes())
     add_routes(app)
     add_pages(app)
     return app
@@ -106,9 +124,15 @@ def provide(app: web.Application, key: web.AppKey[T], opener: Opener[T]) -> None
 
 def add_routes(app: web.Application) -> None:
     """Every route with the name under which `policy.py` knows it."""
-    for module in API:
-        for route in module.ROUTES:
-            app.router.add_route(route.method, route.path, route.handler, name=route.name)
+    for route in api_routes():
+        app.router.add_route(route.method, route.path, route.handler, name=route.name)
+
+
+@asynccontextmanager
+async def _guards(app: web.Application) -> AsyncIterator[None]:
+    """What counts failures over all gateways."""
+    app[LOGINS] = LoginGuard(app[REPO], app[MASTERS], app[SETTINGS])
+    yield
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.digest import Digest
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
+from fitstream.gateway.openapi import Documented
+from fitstream.outbox import Outbox
 from fitstream.receipts import Signer
 from fitstream.repo.database import Repo
 from fitstream.settings import Settings
@@ -20,6 +22,9 @@ OBSERVER = web.AppKey("observer", Observer)
 KEYS = web.AppKey("keys", KeyCache)
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 LOGINS = web.AppKey("logins", LoginGuard)
+MASTERS = web.AppKey("masters", list[bytes])
+OUTBOX = web.AppKey("outbox", Outbox)
 RATES = web.AppKey("rates", RateLimiter)
 SIGNER = web.AppKey("signer", Signer)
+DOCUMENT = web.AppKey("document", Documented)
 DIGEST = web.AppKey("digest", Digest)

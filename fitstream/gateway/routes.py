@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+JSON = "application/json"
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Route(NamedTuple):
@@ -24,6 +26,18 @@ class Route(NamedTuple):
     """The msgspec type of the answer with `status`; None for an answer without JSON."""
     status: int = 200
     query: tuple[str, ...] = ()
-    """Query parameters, by their names in `openapi.QUERY`."""
+    """Query parameters, by their names in `parameters.QUERY`."""
     tag: str = ""
     summary: str = ""
+    reads: tuple[str, ...] = (JSON,)
+    """Media types of the body; without `takes` a body of the first one is text or bytes."""
+    writes: str = JSON
+    """Media type of the answer; empty for an answer without a body."""
+    others: tuple[tuple[int, Any], ...] = ()
+    """Further answers that are no problems: (status, type or None)."""
+    problems: tuple[int, ...] = ()
+    """Statuses of problems beside those that every route of its shape has."""
+    is_keyed: bool = True
+    """Whether an unsafe call may carry `Idempotency-Key`."""
+    example: Any = None
+    """A body that would be accepted."""

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from fitstream import clock, combined
+from fitstream.client import data
 from fitstream.clock import DAY_SLOTS, day_bounds, local_day, slot_of, slot_start
 from fitstream.combined import LedgerRow, Slot
 from fitstream.errors import Rejected
@@ -120,7 +121,20 @@ def _shown(row: LedgerRow) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/v1/customers/{customer}/samples", list_samples, "samples"),
-    Route("GET", "/v1/customers/{customer}/days", list_days, "days"),
-    Route("GET", "/v1/customers/{customer}/hours", hours, "hours"),
-)
+    Route(
+        "GET", "/v1/customers/{customer}/samples", list_samples, "samples",
+        gives=data.Items[data.Reading],
+        query=("from", "to", "device", "combined", "after", "limit"),
+        tag="samples", summary="Read samples",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}/days", list_days, "days",
+        gives=data.Items[data.Day], query=("from_day", "to_day", "after", "days_limit"),
+        tag="samples", summary="Read totals per local day",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}/hours", hours, "hours",
+        gives=data.HoursOfDay, query=("day",),
+        tag="samples", summary="Read one local day by the hour",
+    ),
+)  # fmt: skip

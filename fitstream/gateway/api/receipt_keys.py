@@ -4,6 +4,7 @@ from hashlib import sha256
 
 from aiohttp import web
 
+from fitstream.client import data
 from fitstream.gateway.keys import SIGNER
 from fitstream.gateway.routes import Route
 
@@ -22,4 +23,10 @@ async def receipt_keys(request: web.Request) -> web.Response:
     return web.Response(body=content, content_type="application/jwk-set+json", headers=headers)
 
 
-ROUTES = (Route("GET", "/.well-known/fitstream-keys", receipt_keys, "receipt_keys"),)
+ROUTES = (
+    Route(
+        "GET", "/.well-known/fitstream-keys", receipt_keys, "receipt_keys",
+        gives=data.JwkSet, writes="application/jwk-set+json",
+        tag="samples", summary="Read the public keys of signed receipts",
+    ),
+)  # fmt: skip

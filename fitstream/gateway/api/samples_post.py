@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from fitstream import events, posts, samples
+from fitstream.client import data
 from fitstream.clock import slot_of, slot_start
 from fitstream.crash import crash_point
 from fitstream.errors import FitstreamError, Rejected, Unavailable
@@ -28,6 +29,7 @@ from fitstream.settings import Settings
 
 _REJECTS_KEPT = 100
 _EARLIEST_NEXT = timedelta(seconds=60)
+_PAUSED_S = 3600  # a device that is paused asks again once an hour
 _SIGNED = "signed-receipt"
 
 
@@ -38,6 +40,13 @@ class RejectedRow(msgspec.Struct, frozen=True):
     code: str
     message: str
     retry: bool
+
+
+class DeviceSettings(msgspec.Struct, frozen=True):
+    """What the device should do from now on."""
+
+    post_interval_s: int
+    paused: bool
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,6 +62,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     rejected: list[RejectedRow]
     server_time: datetime
     next_post_at: datetime
+    settings: DeviceSettings
     missing: list[tuple[datetime, datetime]] | None = None
 
 
@@ -184,6 +194,7 @@ async def _publish(
     crash_point("gateway_before_send")
     stored = await request.app[PRODUCER].send(settings.topic, customer_id.encode(), value, headers)
     crash_point("gateway_after_ack")
+    told = settings_for(request.app, principal.key_id)
     count("samples_accepted", checked.accepted)
     count_rejected(checked.rejected)
     return Receipt(
@@ -196,9 +207,20 @@ async def _publish(
         sha256(columns).hexdigest(),
         _rejected_rows(checked.rejected),
         now,
-        next_post_at(device_id, now, settings.post_interval_s),
+        next_post_at(device_id, now, _pace_s(told)),
+        told,
         await _missing(request, principal, now),
     )
+
+
+def settings_for(app: web.Application, key_id: str) -> DeviceSettings:
+    """How the device of a key should post, from the key cache: no question to the database."""
+    interval_s, paused = app[KEYS].settings_of(key_id)
+    return DeviceSettings(interval_s or app[SETTINGS].post_interval_s, paused)
+
+
+def _pace_s(told: DeviceSettings) -> int:
+    return max(told.post_interval_s, _PAUSED_S) if told.paused else told.post_interval_s
 
 
 def new_batch_id() -> str:
@@ -249,4 +271,19 @@ async def _missing(
     return [(slot_start(start), slot_start(end)) for start, end in runs]
 
 
-ROUTES = (Route("POST", "/v1/samples", post_samples, "post_samples"),)
+ROUTES = (
+    Route(
+        "POST", "/v1/samples", post_samples, "post_samples",
+        takes=posts.Post, gives=data.Receipt, status=202, reads=("application/json", "text/csv"),
+        query=("missing", "device_id", "sent_at", "complete_through", "app_version"),
+        is_keyed=False, tag="samples", summary="Post samples of a device",
+        example={
+            "device_id": "dev_01hzy3v7k8m9n0p1q2r3s4t5",
+            "sent_at": "2026-11-23T12:01:07Z",
+            "complete_through": "2026-11-23T12:00:00Z",
+            "samples": [
+                {"slot": "2026-11-23T11:45:00Z", "steps": 420, "heart_rate_bpm": 97.3},
+            ],
+        },
+    ),
+)  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from fitstream import clock
+from fitstream.client import data, operations
 from fitstream.clock import slot_of, slot_start
 from fitstream.combined import combine
 from fitstream.errors import NotFound
@@ -18,6 +19,7 @@ from fitstream.repo.jobs import NewJob
 from fitstream.repo.weeks import WeekRow, WeekVersion
 
 _STEPS = NAMES.index("steps")
+PARQUET = "application/vnd.apache.parquet"
 
 
 async def list_weeks(request: web.Request) -> web.Response:
@@ -53,9 +55,7 @@ async def get_file(request: web.Request) -> web.Response:
     name = f"{customer.id}-{_name(request)}-v{found.version}.parquet"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
     content = await request.app[STORE].get(file["key"])
-    return web.Response(
-        body=content, content_type="application/vnd.apache.parquet", headers=headers
-    )
+    return web.Response(body=content, content_type=PARQUET, headers=headers)
 
 
 async def roll_week(request: web.Request) -> web.Response:
@@ -146,14 +146,27 @@ def _week_file(version: WeekVersion) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/v1/customers/{customer}/weeks", list_weeks, "weeks"),
-    Route("GET", "/v1/customers/{customer}/weeks/{week}", get_week, "week"),
-    Route("GET", "/v1/customers/{customer}/weeks/{week}/slots", week_slots, "week_slots"),
-    Route("POST", "/v1/customers/{customer}/weeks/{week}/roll", roll_week, "roll_week"),
     Route(
-        "GET",
-        "/v1/customers/{customer}/weeks/{week}/versions/{version}/file",
-        get_file,
-        "week_file",
+        "GET", "/v1/customers/{customer}/weeks", list_weeks, "weeks",
+        gives=data.Items[data.Week], query=("after", "limit"),
+        tag="weeks", summary="List weeks, newest first",
     ),
-)
+    Route(
+        "GET", "/v1/customers/{customer}/weeks/{week}", get_week, "week",
+        gives=data.Week, problems=(400,), tag="weeks", summary="Read a week and its versions",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}/weeks/{week}/slots", week_slots, "week_slots",
+        gives=data.WeekSlots, problems=(400,), tag="weeks", summary="Read one state per slot",
+    ),
+    Route(
+        "POST", "/v1/customers/{customer}/weeks/{week}/roll", roll_week, "roll_week",
+        gives=operations.JobAsked, status=202, problems=(400,),
+        tag="weeks", summary="Roll a week now",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}/weeks/{week}/versions/{version}/file", get_file,
+        "week_file", writes=PARQUET, problems=(400,),
+        tag="weeks", summary="Download the file of a version",
+    ),
+)  # fmt: skip

@@ -1,0 +1,115 @@
+"""Query and path parameters by name, as the OpenAPI document describes them."""
+
+from typing import Any, NamedTuple
+
+Schema = dict[str, Any]
+
+
+class Parameter(NamedTuple):
+    """`name` as the caller writes it; `QUERY` may know one name with several meanings."""
+
+    name: str
+    description: str
+    schema: Schema
+    is_required: bool = False
+
+
+def _text(name: str, description: str, **schema: Any) -> Parameter:
+    return Parameter(name, description, {"type": "string", **schema})
+
+
+def _time(name: str, description: str) -> Parameter:
+    return _text(name, description, format="date-time")
+
+
+def _day(name: str, description: str) -> Parameter:
+    return _text(name, description, format="date")
+
+
+def _one_of(name: str, description: str, *values: str) -> Parameter:
+    return _text(name, description, enum=list(values))
+
+
+def _flag(name: str, description: str) -> Parameter:
+    return _one_of(name, description, "0", "1")
+
+
+QUERY: dict[str, Parameter] = {
+    "after": _text("after", "The cursor `next` of the page before."),
+    "limit": Parameter(
+        "limit",
+        "Entries per page.",
+        {"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
+    ),
+    "days_limit": Parameter(
+        "limit",
+        "Days per page.",
+        {"type": "integer", "minimum": 1, "maximum": 400, "default": 400},
+    ),
+    "search": _text("search", "Part of a name, e-mail, external id or id."),
+    "customer_filter": _one_of(
+        "filter", "Only such customers.", "silent", "incomplete", "no_forecast"
+    ),
+    "from": _time("from", "First instant, with its zone."),
+    "to": _time("to", "The instant before which it ends, with its zone."),
+    "from_day": _day("from", "First local day."),
+    "to_day": _day("to", "Last local day, included."),
+    "day": _day("day", "A local day; today by default."),
+    "device": _text("device", "Only this device."),
+    "combined": _flag("combined", "1 gives one entry per slot over all devices."),
+    "missing": _flag("missing", "1 adds the slots of this week that the ledger lacks."),
+    "target": _one_of(
+        "target",
+        "What is forecast; `steps` by default.",
+        "steps",
+        "calories_kcal",
+        "heart_rate_bpm",
+    ),
+    "state": _text("state", "Only of this state."),
+    "kind": _text("kind", "Only of this kind."),
+    "reason": _text("reason", "Only with this reason."),
+    "job_state": _one_of(
+        "state",
+        "Only of this state.",
+        "queued",
+        "running",
+        "waiting",
+        "succeeded",
+        "failed",
+        "cancelled",
+    ),
+    "letter_state": _one_of(
+        "state", "Only of this state.", "parked", "replayed", "discarded"
+    ),
+    "programme": _text("programme", "Only of this programme."),
+    "batch": _text("batch", "The id of a post, from its receipt."),
+    "trace_customer": _text("customer", "Whose slot."),
+    "trace_slot": _time("slot", "An instant in the slot, with its zone."),
+    "device_id": _text("device_id", "CSV only: the device of the key."),
+    "sent_at": _time("sent_at", "CSV only: the device's clock."),
+    "complete_through": _time("complete_through", "CSV only: everything before has been sent."),
+    "app_version": _text("app_version", "CSV only: version of the app."),
+}  # fmt: skip
+
+_PATH = {
+    "customer": "Id of the customer.",
+    "device": "Id of the device.",
+    "week": "Name of the week, like `2026-W47`.",
+    "version": "Number of the version.",
+    "run": "Id of the run, or of the job that prepares it.",
+    "model": "Id of the model.",
+    "job": "Id of the job.",
+    "letter": "Number of the dead letter.",
+    "programme": "Id of the programme.",
+    "account": "Id of the account.",
+    "session": "Id of the session.",
+    "upload": "Id of the upload.",
+    "mapping": "Name of the mapping.",
+    "client": "Id of the program.",
+}
+
+
+def in_path(name: str) -> Parameter:
+    """The parameter `{name}` of a path."""
+    schema: Schema = {"type": "string", "minLength": 1}
+    return Parameter(name, _PATH.get(name, f"The {name.replace('_', ' ')}."), schema, True)
