@@ -6,13 +6,15 @@ Nothing else reads the environment. Durations end in `_s`, sizes in `_bytes`.
 import math
 from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 PREFIX = "FITSTREAM_"
-SECRET_FIELDS = ("postgres", "redis", "s3_secret_key", "secret_key", "secret_key_old")
+SECRET_FIELDS = (
+    "postgres", "redis", "s3_secret_key", "secret_key", "secret_key_old", "smtp_password",
+)  # fmt: skip
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -37,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     s3_checksum: str = "md5"
     gateway_url: str = "http://127.0.0.1:8080"
     public_url: str = ""
+    pages_url: str = ""
 
     # Secrets: base64 of 32 random bytes; the old one is still read, never written
     secret_key: str
@@ -106,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dispatch_poll_s: Positive = 1.0
     job_resend_s: Positive = 60.0
     job_lease_s: Positive = 60.0
+    job_keep_days: Count = 90
     job_attempts_max: Count = 5
     cohort_quiet_s: Positive = 1800.0
     cohort_max_s: Positive = 21_600.0
@@ -114,12 +118,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     forecast_timeout_s: Positive = 600.0
     train_threads: Count = 1
     nightly_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 0
-    worker_queues: str = "train,forecast,light"
+    worker_queues: str = "train,forecast,light,uploads"
+
+    # Uploads
+    upload_max_bytes: Count = 104_857_600
+    upload_inflated_max_bytes: Count = 1_073_741_824
+    upload_rows_max: Count = 1_000_000
+    upload_memory_bytes: Count = 2_147_483_648
+    upload_timeout_s: Positive = 3600.0
+    uploads_at_once: Count = 4
 
     # Sessions
     admin_idle_s: Positive = 1800.0
     admin_absolute_s: Positive = 43_200.0
     customer_idle_s: Positive = 2_592_000.0
+    second_factor_required: bool = False
+    auth_rate_per_s: Positive = 1.0
+    auth_burst: Count = 60
+
+    # Mail
+    smtp_host: str = ""
+    smtp_port: Count = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: str = ""
+    smtp_timeout_s: Positive = 20.0
+    mail_from: str = "fitstream@localhost"
+    mail_folder: str = ""
+    mail_deadline_s: Positive = 3600.0
+    link_lifetime_s: Positive = 600.0
+    invite_lifetime_s: Positive = 604_800.0
 
     def __repr__(self) -> str:
         return f"Settings({shown(self)})"
@@ -156,6 +184,12 @@ def _check_networks(text: str) -> None:
     except ValueError as error:
         name = f"{PREFIX}TRUSTED_PROXIES"
         raise SettingsError(f"{name}: write addresses or networks with commas: {error}") from error
+
+
+def pages_url(settings: Settings) -> str:
+    """Where people reach the customers' pages; never what a request claims."""
+    known = settings.pages_url or settings.public_url
+    return (known or f"http://127.0.0.1:{settings.pages_port}").rstrip("/")
 
 
 def shown(settings: Settings) -> dict[str, object]:

@@ -6,6 +6,7 @@ progress, and kills the child on cancel, time-out or a lost lease. CPU work neve
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -31,10 +32,16 @@ from fitstream.settings import Settings
 log = get(__name__)
 _RENEW_EVERY_S = 2.0
 _KILL_AFTER_S = 5.0
+_STOP_CHILD_S = 1.5  # a worker that is told to stop has a few seconds in all
+_GIVE_BACK_S = 2.0
+_WAITS_MAX = 50  # some four hours; from then on a wait is an attempt
 _LAST_WORDS_S = 30.0  # between a child's commit and its end
 _ERROR_CHARS = 2000
 _LINE_BYTES = 1_048_576
 EXIT_RETRY = 75
+# A mail is tried until its deadline, and somebody waits for it.
+_ATTEMPTS = {"mail": 10_000}
+_DELAYS = {"mail": 60.0}
 
 
 class Ended(NamedTuple):
@@ -64,10 +71,14 @@ class JobRunner:
         if job.is_taken_over:
             count("leases_taken_over", of="job")
             log.warning("lease_taken_over", of="job", job_id=job.id)
-        if job.attempts > self._settings.job_attempts_max:
+        if job.attempts > _ATTEMPTS.get(job.kind, self._settings.job_attempts_max):
             await self._finish(job, "failed", f"gave up after {job.attempts - 1} attempts")
             return
-        ended = await self._run_child(job)
+        try:
+            ended = await self._run_child(job)
+        except asyncio.CancelledError:  # this worker is told to stop
+            await self._give_back(job)
+            raise
         await self._conclude(job, ended)
 
     async def _conclude(self, job: ClaimedJob, ended: Ended) -> None:
@@ -81,14 +92,34 @@ class JobRunner:
             await self._finish(job, "cancelled", None)
         elif ended.reason == "timeout":
             await self._finish(job, "failed", "took longer than allowed and was ended")
+        elif ended.code == EXIT_RETRY and job.waits < _ATTEMPTS.get(job.kind, _WAITS_MAX):
+            await self._wait(job, ended.words)
         elif ended.code == EXIT_RETRY or ended.code < 0:
             await self._retry(job, ended)
         else:
             await self._finish(job, "failed", ended.words or f"exit code {ended.code}")
 
+    async def _wait(self, job: ClaimedJob, words: str) -> None:
+        """A service was away, which is not the job's fault: again, later each time."""
+        delay_s = _delay_s(job.kind, job.waits + 1)
+        async with self._repo.transaction() as db:
+            await jobs.wait_for_service(db, job, delay_s, words or "a service was away")
+        count("jobs_done", kind=job.kind, state="waiting")
+
+    async def _give_back(self, job: ClaimedJob) -> None:
+        """Leaves the job to the next worker; where Postgres is away its lease runs out instead."""
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_GIVE_BACK_S), self._repo.transaction() as db:
+                await jobs.give_back(db, job)
+            log.info("job_given_back", job_id=job.id, kind=job.kind)
+            count("jobs_done", kind=job.kind, state="given_back")
+
     async def _retry(self, job: ClaimedJob, ended: Ended) -> None:
-        """A service was away, or the child was killed: again, later each time."""
-        delay_s = min(2.0**job.attempts, 300.0)
+        """The child was killed, or has waited for too long: again, later each time, then no more.
+
+        Attempts are counted, so that a job that kills its process does not do so for ever.
+        """
+        delay_s = _delay_s(job.kind, job.attempts)
         words = ended.words or f"the process was ended by signal {-ended.code}"
         async with self._repo.transaction() as db:
             await jobs.retry_later(db, job, delay_s, words)
@@ -102,13 +133,7 @@ class JobRunner:
 
     async def _run_child(self, job: ClaimedJob) -> Ended:
         child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "fitstream",
-            "job",
-            job.id,
-            str(job.lease_epoch),
-            str(os.getpid()),
+            *child_command(job),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
@@ -119,8 +144,11 @@ class JobRunner:
         words = asyncio.create_task(_read_words(child))
         try:
             reason = await self._watch(job, child, progress)
+        except asyncio.CancelledError:
+            await _end(child, _STOP_CHILD_S)
+            raise
         finally:
-            await _end(child)
+            await _end(child, _KILL_AFTER_S)
         await reading
         return Ended(child.returncode or 0, await words, reason)
 
@@ -167,11 +195,21 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        for worker in workers:
-            with suppress(RedisError, OSError, TimeoutError):  # it may be why we end
-                await asyncio.wait_for(worker.close(), _KILL_AFTER_S)
+        await asyncio.gather(*(_close(worker) for worker in workers))
         if stopping not in done:
             raise Unavailable("redis", "an arq worker ended; starting again")
+
+
+async def _close(worker: Worker) -> None:
+    """Cancels what the worker does and waits until it is given back."""
+    with suppress(RedisError, OSError, TimeoutError):  # it may be why we end
+        await asyncio.wait_for(worker.close(), _KILL_AFTER_S)
+
+
+def _delay_s(kind: str, times: int) -> float:
+    """Seconds until the next try after so many: doubled each time, spread, minutes at most."""
+    most = _DELAYS.get(kind, 300.0)
+    return float(min(2.0 ** min(times, 10), most) * random.uniform(0.75, 1.25))
 
 
 def _worker(queue: str, runner: JobRunner, pool: Any, settings: Settings) -> Worker:
@@ -180,9 +218,11 @@ def _worker(queue: str, runner: JobRunner, pool: Any, settings: Settings) -> Wor
             await runner.run(job_id)
         except (Unavailable, Conflict) as error:
             log.warning("job_left", job_id=job_id, detail=str(error))  # rung again from its row
+        except asyncio.CancelledError:
+            log.info("job_stopped", job_id=job_id)  # given back: for arq this ring is done
 
     return Worker(
-        functions=[func(run_job, name=TASK, timeout=settings.train_timeout_s + 60, max_tries=1)],
+        functions=[func(run_job, name=TASK, timeout=_longest_s(settings) + 60, max_tries=1)],
         queue_name=queue_name(queue),
         redis_pool=pool,
         handle_signals=False,
@@ -204,7 +244,19 @@ async def open_pool_or_unavailable(settings: Settings) -> Any:
         raise Unavailable("redis", str(error)) from error
 
 
+def child_command(job: ClaimedJob) -> list[str]:
+    """What does a claimed job: a process that ends with this one."""
+    about = (job.id, str(job.lease_epoch), str(os.getpid()))
+    return [sys.executable, "-m", "fitstream", "job", *about]
+
+
+def _longest_s(settings: Settings) -> float:
+    return max(settings.train_timeout_s, settings.forecast_timeout_s, settings.upload_timeout_s)
+
+
 def _timeout_s(kind: str, settings: Settings) -> float:
+    if kind.startswith("upload_"):
+        return settings.upload_timeout_s
     return settings.train_timeout_s if kind == "train_cohort" else settings.forecast_timeout_s
 
 
@@ -236,7 +288,7 @@ def _detail(line: str) -> str:
         return line
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def _end(child: asyncio.subprocess.Process, patience_s: float) -> None:
     """Ends the child's whole process group, politely at first."""
     if child.returncode is not None:
         return
@@ -244,5 +296,5 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, number)
         with suppress(TimeoutError):
-            await asyncio.wait_for(child.wait(), _KILL_AFTER_S)
+            await asyncio.wait_for(child.wait(), patience_s)
             return

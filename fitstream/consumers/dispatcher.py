@@ -12,7 +12,7 @@ from fitstream.errors import Unavailable
 from fitstream.jobs import Doorbell
 from fitstream.logs import get
 from fitstream.metrics import count
-from fitstream.repo import jobs, models
+from fitstream.repo import jobs, models, people
 from fitstream.repo.database import Db, Repo
 from fitstream.repo.jobs import FinishedWeek, NewJob
 from fitstream.settings import Settings
@@ -59,6 +59,7 @@ class Dispatcher:
                         programme_no=programme.programme_no,
                     ),
                 )
+            await self._folders(db)
             await self._nightly(db, now)
 
     async def ring_due(self) -> int:
@@ -90,6 +91,14 @@ class Dispatcher:
                 payload={"customers": sorted(numbers)},
                 programme_no=programme_no,
             )
+            await jobs.insert_job(db, new)
+
+    async def _folders(self, db: Db) -> None:
+        """One job for all customers whose folder is not set up yet."""
+        newest = await people.newest_without_folder(db)
+        if newest is not None:
+            key = f"set_up:{newest}"
+            new = NewJob(kind="set_up_customers", queue="light", dedupe_key=key)
             await jobs.insert_job(db, new)
 
     async def _nightly(self, db: Db, now: datetime) -> None:

@@ -15,14 +15,20 @@ from fitstream.gateway.api import (
     dead_letters,
     devices,
     documents,
+    invites,
     jobs,
+    mappings,
+    pairing,
     people,
+    profile,
     readings,
     receipt_keys,
     samples_post,
+    second_factors,
     system,
     trace,
     training,
+    uploads,
     weeks,
 )
 from fitstream.gateway.credentials import KeyCache
@@ -39,6 +45,7 @@ from fitstream.gateway.keys import (
     PRODUCER,
     RATES,
     REPO,
+    ROUTE_TABLE,
     SETTINGS,
     SIGNER,
     STORE,
@@ -47,7 +54,8 @@ from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.middlewares import guard
 from fitstream.gateway.openapi import Documented
-from fitstream.gateway.routes import Route
+from fitstream.gateway.receiving import ROOM, UploadRoom
+from fitstream.gateway.routes import Route, route_table
 from fitstream.outbox import Outbox
 from fitstream.receipts import Signer
 from fitstream.repo.database import Repo, open_repo
@@ -64,14 +72,20 @@ API = (
     dead_letters,
     devices,
     documents,
+    invites,
     jobs,
+    mappings,
+    pairing,
     people,
+    profile,
     readings,
     receipt_keys,
     samples_post,
+    second_factors,
     system,
     trace,
     training,
+    uploads,
     weeks,
 )
 
@@ -96,6 +110,7 @@ def make_app(
     app[DIGEST] = Digest(master_keys(settings))
     app[IN_FLIGHT] = InFlight(settings.in_flight_max_bytes)
     app[MASTERS] = master_keys(settings)
+    app[ROOM] = UploadRoom(settings.uploads_at_once)
     app[OUTBOX] = Outbox(app[MASTERS], settings)
     app[RATES] = RateLimiter(settings.ingest_rate_per_s, settings.ingest_burst)
     provide(app, REPO, repo)
@@ -105,6 +120,7 @@ def make_app(
     app.cleanup_ctx.append(_keys)
     app.cleanup_ctx.append(_guards)
     app[DOCUMENT] = Documented(api_routes())
+    app[ROUTE_TABLE] = route_table(api_routes())
     add_routes(app)
     add_pages(app)
     return app

@@ -8,6 +8,7 @@ from fitstream.gateway.digest import Digest
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.openapi import Documented
+from fitstream.gateway.routes import Route
 from fitstream.outbox import Outbox
 from fitstream.receipts import Signer
 from fitstream.repo.database import Repo
@@ -27,4 +28,5 @@ OUTBOX = web.AppKey("outbox", Outbox)
 RATES = web.AppKey("rates", RateLimiter)
 SIGNER = web.AppKey("signer", Signer)
 DOCUMENT = web.AppKey("document", Documented)
+ROUTE_TABLE = web.AppKey("route_table", dict[str, Route])
 DIGEST = web.AppKey("digest", Digest)

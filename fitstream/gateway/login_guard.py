@@ -1,36 +1,81 @@
-"""Slows down who guesses passwords: per address, and per address and account; never an account.
+"""Slows down who guesses: per address, per address and account, and per account; never a lock.
 
-Only failures count. An account alone is never locked, because then anybody could lock out its
-owner. Per process, like the other bounds of this gateway.
+All gateways share the counts. Only failures count. An account alone is never refused, because then
+anybody could lock out its owner: who tries it after many failures waits a few seconds instead.
 """
 
-from fitstream.gateway.limits import RateLimiter
+import asyncio
+from typing import NamedTuple
 
+from fitstream.boxes import mark
+from fitstream.repo import throttle
+from fitstream.repo.database import Repo
+from fitstream.repo.throttle import Bucket
+from fitstream.settings import Settings
+
+_PURPOSE = "throttle"
 _PAIR_BURST, _PAIR_PER_S = 10, 1 / 6
-_ADDRESS_BURST, _ADDRESS_PER_S = 60, 1.0
+_ACCOUNT_BURST, _ACCOUNT_PER_S = 1000, 1 / 30
+_CALM_ABOVE = 980  # so many failures fewer than the burst: the owner mistyping, and a few more
+_WAIT_PER_FAILURE_S, _WAIT_MAX_S = 0.1, 4.0
+_FACTOR_BURST, _FACTOR_PER_S = 10, 1 / 300
+
+
+class Guess(NamedTuple):
+    """A try that counts until it turns out to be right."""
+
+    buckets: tuple[Bucket, ...]
 
 
 class LoginGuard:
-    """Failures that an address still has."""
+    """Failures that an address, and an account, still have."""
 
-    def __init__(self) -> None:
-        self._pairs = RateLimiter(_PAIR_PER_S, _PAIR_BURST)
-        self._addresses = RateLimiter(_ADDRESS_PER_S, _ADDRESS_BURST)
+    def __init__(self, repo: Repo, masters: list[bytes], settings: Settings) -> None:
+        self._repo = repo
+        self._masters = masters
+        self._settings = settings
 
-    def take(self, address: str, email: str) -> None:
+    async def take(self, address: str, email: str) -> Guess:
         """One try, taken before the password is looked at: many at once get no further.
 
-        Raises TooMany when the address has failed too often.
+        Raises TooMany when the address has failed too often; waits when the account has.
         """
-        self._addresses.peek(address)
-        self._pairs.take(_pair(address, email))
-        self._addresses.take(address)
+        account = self._bucket("account", email, _ACCOUNT_BURST, _ACCOUNT_PER_S)
+        pair = self._bucket("pair", f"{address} {email}", _PAIR_BURST, _PAIR_PER_S)
+        buckets = (self._address(address), pair)
+        async with self._repo.connection() as db:
+            for bucket in buckets:
+                await throttle.take(db, bucket)
+            left = await throttle.take_some(db, account)
+        await asyncio.sleep(wait_s(left))
+        return Guess((*buckets, account))
 
-    def give_back(self, address: str, email: str) -> None:
+    async def give_back(self, guess: Guess) -> None:
         """A try that was right counts for nothing."""
-        self._addresses.give_back(address)
-        self._pairs.give_back(_pair(address, email))
+        async with self._repo.connection() as db:
+            for bucket in guess.buckets:
+                await throttle.give_back(db, bucket)
+
+    async def take_request(self, address: str) -> None:
+        """One registration or request for a mail of an address. Raises TooMany."""
+        async with self._repo.connection() as db:
+            await throttle.take(db, self._address(address))
+
+    async def take_code(self, account_no: int) -> None:
+        """One try of a second factor, which only who knows the password has. Raises TooMany."""
+        bucket = self._bucket("factor", str(account_no), _FACTOR_BURST, _FACTOR_PER_S)
+        async with self._repo.connection() as db:
+            await throttle.take(db, bucket)
+
+    def _address(self, address: str) -> Bucket:
+        settings = self._settings
+        return self._bucket("address", address, settings.auth_burst, settings.auth_rate_per_s)
+
+    def _bucket(self, kind: str, about: str, burst: float, per_s: float) -> Bucket:
+        key = mark(self._masters, _PURPOSE, f"{kind} {about.strip().lower()}")
+        return Bucket(key, burst, per_s)
 
 
-def _pair(address: str, email: str) -> str:
-    return f"{address} {email.strip().lower()}"
+def wait_s(left: float) -> float:
+    """How long a try of an account waits that has `left` failures left."""
+    return min(max(0.0, (_CALM_ABOVE - left) * _WAIT_PER_FAILURE_S), _WAIT_MAX_S)

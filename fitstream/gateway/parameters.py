@@ -82,9 +82,38 @@ QUERY: dict[str, Parameter] = {
         "state", "Only of this state.", "parked", "replayed", "discarded"
     ),
     "programme": _text("programme", "Only of this programme."),
+    "upload_name": _text("name", "Name of the file.", maxLength=256),
+    "upload_format": _one_of(
+        "format", "What the file is; found out by default.",
+        "csv", "ndjson", "parquet", "legacy_daily",
+    ),
+    "upload_priority": Parameter(
+        "priority",
+        "Where devices overlap the smaller one wins; by default the file wins over none.",
+        {"type": "integer", "minimum": 0, "maximum": 1000, "default": 1000},
+    ),
+    "mapping": _text("mapping", "Name of a kept mapping."),
+    "mapping_version": Parameter(
+        "version", "Version of the mapping, the newest by default.",
+        {"type": "integer", "minimum": 0, "maximum": 2147483647},
+    ),
+    "upload_state": _one_of(
+        "state", "Only of this state.",
+        "checking", "unmapped", "checked", "ingesting", "ingested", "undoing", "undone", "deleted",
+        "failed", "cancelled",
+    ),
+    "upload_customer": _text("customer", "Only those with rows of this customer."),
+    "outcome": _text(
+        "outcome",
+        "Only rows with one of these outcomes, with commas: new, adds, supersedes, same, loses, "
+        "conflict, rejected.",
+    ),
     "batch": _text("batch", "The id of a post, from its receipt."),
     "trace_customer": _text("customer", "Whose slot."),
     "trace_slot": _time("slot", "An instant in the slot, with its zone."),
+    "dry_run": _flag("dry_run", "1 only says what would happen."),
+    "invite": _flag("invite", "1 mails an invitation to every new customer with an address."),
+    "zone": _text("zone", "Home zone of rows that name none; UTC by default."),
     "device_id": _text("device_id", "CSV only: the device of the key."),
     "sent_at": _time("sent_at", "CSV only: the device's clock."),
     "complete_through": _time("complete_through", "CSV only: everything before has been sent."),

@@ -41,18 +41,53 @@ _allow({"device"}, "post_samples")
 _allow({"person"}, "logout")
 _allow({"person"}, "me", scope="profile")
 
+# Accounts: nobody but their owner, by session
+_allow(
+    {"anyone"}, "registration", "register", "show_link", "verify", "ask_reset", "reset", "accept",
+    "second_factor_login",
+)  # fmt: skip
+_allow({"person"}, "change_password", "change_email", "log_out_everywhere")
+_allow(
+    _STAFF, "second_factor", "begin_second_factor", "confirm_second_factor",
+    "remove_second_factor", "renew_recovery_codes",
+)  # fmt: skip
+_allow({"admin", "own"}, "put_profile", "put_picture", "delete_picture")
+_allow({"admin", "support", "own"}, "profile", "picture")
+_allow({"admin", "support"}, "invite")
+_allow({"admin"}, "import_customers", "export_customers", "patch_programme")
+
 # Customers and their data
 _allow(_STAFF | {"own"}, "get_customer", "list_devices", scope="customers:read")
 _allow(_STAFF, "programmes", "list_customers", scope="customers:read")
 _allow({"admin"}, "create_customer", "patch_customer", scope="customers:write")
 _allow({"admin"}, "put_account")
 _allow(
-    {"admin", "support"}, "create_device", "patch_device", "delete_device", "create_device_key",
-    scope="devices:write",
+    {"admin", "support", "own"}, "create_device", "patch_device", "delete_device",
+    "create_device_key", scope="devices:write",
 )  # fmt: skip
+_allow({"anyone"}, "pair_start", "pair_poll", "pair_redeem")
+_allow({"person"}, "pair_offer", "pair_look", "pair_decide")
 _allow(
     _STAFF | {"own"}, "samples", "days", "hours", "weeks", "week", "week_slots", "week_file",
     "forecast_latest", scope="data:read",
+)  # fmt: skip
+
+# Uploads: of one customer its own, of many those who may see persons' data
+_allow(
+    {"admin", "support", "own"}, "customer_uploads", "customer_upload", "customer_upload_rows",
+    "customer_upload_preview", scope="data:read",
+)  # fmt: skip
+_allow(
+    {"admin", "own"}, "create_customer_upload", "delete_customer_upload", "customer_upload_check",
+    "customer_upload_ingest", "customer_upload_undo", "customer_upload_cancel", scope="data:write",
+)  # fmt: skip
+_allow(
+    {"admin", "support"}, "uploads", "upload", "upload_rows", "upload_preview", "mappings",
+    "mapping", scope="data:read",
+)  # fmt: skip
+_allow(
+    {"admin"}, "create_upload", "delete_upload", "upload_check", "upload_ingest", "upload_undo",
+    "upload_cancel", "save_mapping", scope="data:write",
 )  # fmt: skip
 
 # Models and operations

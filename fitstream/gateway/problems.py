@@ -3,9 +3,39 @@
 A test reads the sources: a code that is raised and not listed here fails.
 """
 
+import math
+
 import msgspec
+from aiohttp import web
+
+from fitstream.errors import (
+    Conflict,
+    FitstreamError,
+    NotFound,
+    Rejected,
+    TooMany,
+    Unavailable,
+)
+from fitstream.ids import new_id
 
 PROBLEM = "application/problem+json"
+
+
+SCHEMES = 'Bearer realm="fitstream", Basic realm="fitstream"'
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_HTTP_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    408: "slow_body",
+    413: "body_too_large",
+    415: "unsupported_type",
+    431: "headers_too_large",
+}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,12 +61,23 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "bad_week": ((400,), "write weeks like 2026-W47"),
     "bad_key": ((400,), "`Idempotency-Key` is 1 to 255 visible characters"),
     "bad_request": ((400,), "the request is no HTTP that can be understood"),
+    "authorization_pending": ((400,), "nobody has approved this device yet; ask again"),
+    "slow_down": ((400,), "ask less often: `interval` has grown by five seconds"),
+    "access_denied": ((400,), "the person has turned this device away"),
+    "expired_token": ((400,), "the device code has expired or was used; begin again"),
     "unknown_zone": ((400,), "not an IANA time zone"),
     "unauthorized": ((401,), "no credential, or one that is unknown, wrong, revoked or has ended"),
+    "stale_nonce": ((401,), "the Digest nonce has expired or was used; answer the new one"),
     "wrong_credentials": ((401,), "the e-mail or password is wrong"),
+    "second_factor_required": ((401,), "the password is right; send a code with the `challenge`"),
+    "wrong_code": ((401,), "the code is wrong or was used, or the log-in took too long"),
     "forbidden": ((403,), "this caller may not call this route"),
+    "second_factor_missing": ((403,), "set up the second factor of this account first"),
+    "registration_closed": ((403,), "this programme takes invited people only"),
+    "inactive": ((403,), "this account may not log in"),
     "device_mismatch": ((403,), "the key posts for another device"),
     "not_found": ((404,), "there is no such thing, or the caller may not know that there is"),
+    "unknown_code": ((404,), "the pairing code is not known; it may have expired"),
     "method_not_allowed": ((405,), "the header `Allow` has the methods of this path"),
     "not_acceptable": ((406,), "`Accept` leaves out what this route answers with"),
     "slow_body": ((408,), "the body did not arrive in time"),
@@ -44,7 +85,13 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "done": ((409,), "the job has ended already"),
     "not_failed": ((409,), "only a job that failed or was cancelled can be retried"),
     "device_removed": ((409,), "the device was removed; add a new one"),
+    "too_many_devices": ((409,), "remove a device that is not used any more"),
     "not_parked": ((409,), "the dead letter was settled already"),
+    "not_invitable": ((409,), "no address, a log-in already, or deactivated; `detail` says which"),
+    "not_invited": ((409,), "the invitation was withdrawn"),
+    "factor_is_on": ((409,), "the second factor is set up; remove it first"),
+    "no_factor": ((409,), "set up a second factor first"),
+    "answer_sealed": ((409,), "the call was carried out, its answer can no longer be opened"),
     "in_flight": ((409,), "a call with this key is under way; ask again after `Retry-After`"),
     "changed": ((412,), "the resource is not what `If-Match` names; read it again"),
     "body_too_large": ((413,), "the body is larger than allowed; send it in parts"),
@@ -57,12 +104,15 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "empty": ((422,), "the post has neither rows nor `complete_through`"),
     "key_reused": ((422,), "this `Idempotency-Key` was used for another call"),
     "unknown_field": ((400, 422), "a field or column that does not exist"),
+    "unknown_column": ((400,), "the first line of a list names the columns"),
     "missing_field": ((400, 422), "a field or column that must be there"),
     "out_of_range": ((400, 422), "a number outside its range"),
     "undecodable": ((422,), "the dead letter cannot be read"),
     "unknown_device": ((422,), "the dead letter's device does not exist"),
     "unwritable": ((422,), "the ledger refuses the dead letter's rows"),
     "weak_password": ((422,), "too short, too long or too common"),
+    "wrong_password": ((422,), "the own password, asked for again, is wrong"),
+    "bad_picture": ((422,), "no JPEG, PNG or WebP, damaged, or too large when unpacked"),
     "unsupported_scope": ((422,), "only cohort runs exist"),
     "too_many_requests": ((429,), "slow down; wait `Retry-After` seconds"),
     "headers_too_large": ((431,), "the request line or a header is too long"),
@@ -74,3 +124,61 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
 def codes_of(status: int) -> dict[str, str]:
     """The codes that an answer of that status may carry, and their meanings."""
     return {code: meaning for code, (statuses, meaning) in CODES.items() if status in statuses}
+
+
+def problem(error: FitstreamError) -> web.Response:
+    """An error kind as its answer."""
+    match error:
+        case Rejected():
+            return make_problem(error.status, error.code, error.message, error.extra)
+        case NotFound():
+            return make_problem(404, "not_found", str(error))
+        case Conflict():
+            known: dict[str, object] = {"id": error.existing_id} if error.existing_id else {}
+            return make_problem(409, error.code, error.message, known, error.retry_after_s)
+        case TooMany():
+            return make_problem(429, "too_many_requests", str(error), None, error.retry_after_s)
+        case Unavailable():
+            return make_problem(503, "unavailable", str(error), None, error.retry_after_s)
+    return make_problem(500, "internal", "something went wrong here")
+
+
+def http_problem(error: web.HTTPException) -> web.Response:
+    """What aiohttp refuses by itself, said as everything else is."""
+    detail = "the body is larger than allowed" if error.status == 413 else error.reason
+    response = make_problem(error.status, code_for(error.status), detail)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+def code_for(status: int) -> str:
+    """The code of a refusal that only has a status."""
+    return _HTTP_CODES.get(status, "bad_request" if status < 500 else "internal")
+
+
+def make_problem(
+    status: int,
+    code: str,
+    detail: str,
+    extra: dict[str, object] | None = None,
+    after_s: float | None = None,
+) -> web.Response:
+    """The answer with `extra` beside its fields; `after_s` becomes Retry-After, at least 1."""
+    body = {
+        "type": f"urn:fitstream:{code}",
+        "title": code.replace("_", " "),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": new_id("req"),
+        **(extra or {}),
+    }
+    headers = dict(SECURITY_HEADERS)
+    if status == 401:
+        headers["WWW-Authenticate"] = SCHEMES
+    if after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(after_s)))
+    return web.Response(
+        body=msgspec.json.encode(body), status=status, content_type=PROBLEM, headers=headers
+    )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 
-from fitstream.errors import Conflict, Rejected
+from fitstream.errors import Rejected, Unavailable
 from fitstream.repo import jobs
 from fitstream.repo.database import open_repo
 from fitstream.repo.jobs import ClaimedJob
@@ -18,6 +18,11 @@ TASKS = {
     "cohort_prepare": "fitstream.tasks.cohort_prepare:cohort_prepare",
     "train_cohort": "fitstream.tasks.train_cohort:train_cohort",
     "forecast": "fitstream.tasks.forecasts:forecast",
+    "mail": "fitstream.tasks.send_mail:send_mail",
+    "set_up_customers": "fitstream.tasks.set_up_customers:set_up_customers",
+    "upload_check": "fitstream.tasks.upload_check:upload_check",
+    "upload_ingest": "fitstream.tasks.upload_ingest:upload_ingest",
+    "upload_undo": "fitstream.tasks.upload_undo:upload_undo",
     "upkeep": "fitstream.tasks.upkeep:upkeep",
     "collect_orphans": "fitstream.tasks.collect_orphans:collect_orphans",
 }
@@ -33,7 +38,7 @@ async def run_job(settings: Settings, stop: asyncio.Event, job_id: str, epoch: i
         await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             task.cancel()
-            raise Conflict("cancelled", "the job was asked to stop")
+            raise Unavailable("worker", "the job was asked to stop")  # so it is put back
         stopping.cancel()
         await task
 

@@ -1,12 +1,17 @@
-"""Nightly upkeep: partitions of the ledger for the months to come."""
+"""Nightly upkeep: partitions of the ledger for the months to come, and what has expired goes."""
 
-from fitstream.repo import jobs
+from fitstream.repo import jobs, links, throttle
 from fitstream.repo.migrate import make_partitions
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.old_jobs import forget_jobs
 
 
 async def upkeep(context: JobContext) -> None:
-    """A repeat changes nothing."""
+    """A repeat changes nothing, or goes on with what was too much for one night."""
+    forgotten = await forget_jobs(context.repo, context.settings.job_keep_days)
     async with context.repo.transaction() as db:
         await make_partitions(db, context.now().date())
-        await jobs.finish_job(db, context.job, "succeeded", {})
+        await links.forget_links(db, context.now())
+        await jobs.forget_letters(db)
+        await throttle.forget(db)
+        await jobs.finish_job(db, context.job, "succeeded", {"jobs_forgotten": forgotten})

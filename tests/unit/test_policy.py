@@ -83,6 +83,8 @@ def test_what_is_open_to_anyone_is_this_and_no_more() -> None:
     anyone = {name for name, rule in policy.POLICY.items() if "anyone" in rule.who}
     named = {"time", "healthz", "readyz", "metrics", "login", "static", "receipt_keys"}
     named |= {"openapi", "docs"}
+    named |= {"registration", "register", "show_link", "verify", "ask_reset", "reset", "accept"}
+    named |= {"second_factor_login"}
     named |= OPEN_PAGES
     assert anyone == named
 

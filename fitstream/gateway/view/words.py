@@ -16,6 +16,8 @@ _JOBS = {
     "train_cohort": "Cohort training",
     "forecast": "Forecasts",
     "upkeep": "Upkeep",
+    "mail": "Mail",
+    "set_up_customers": "Folders of new customers",
     "collect_orphans": "Collection of orphan files",
     "week_finished": "Week finished",
     "roll_week": "Roll of a week",
