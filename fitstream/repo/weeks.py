@@ -1,6 +1,5 @@
 """Weeks: closing, leases, the roller's snapshot and commit, versions."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -139,7 +138,7 @@ async def finish_roll(db: Db, state: WeekState, claim: Claim, version: int | Non
         state.forced_job_id,
     )
     if not done:
-        raise Conflict("lease_lost", f"the lease on {state.week} was taken over")
+        raise Conflict("lease_lost", f"{state.week} was taken over before the commit")
 
 
 async def release_lease(db: Db, claim: Claim, retry_after_s: float) -> None:
@@ -179,7 +178,7 @@ async def list_versions(db: Db, customer_no: int, week: str) -> list[WeekVersion
     return await fetch(db, WeekVersion, "weeks.list_versions", customer_no, week)
 
 
-async def week_counts(db: Db, within: Sequence[int] | None = None) -> WeekCounts:
-    """Weeks by state, of the programmes with the numbers in `within`."""
-    found = await fetch_one(db, WeekCounts, "weeks.week_counts", within)
+async def week_counts(db: Db) -> WeekCounts:
+    """Weeks by state."""
+    found = await fetch_one(db, WeekCounts, "weeks.week_counts")
     return found or WeekCounts(0, 0, 0, 0, 0)

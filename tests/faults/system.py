@@ -24,7 +24,7 @@ from fitstream.crash import EXIT_CODE
 from fitstream.simulate.fleet import Fleet, Order
 from fitstream.simulate.port import ApiGateway
 from fitstream.stack.processes import processes
-from fitstream.stack.program import Program
+from fitstream.stack.program import Program, answers, listens
 from fitstream.stack.run_file import RunFile, read_run_file
 from fitstream.stack.supervisor import CRASH_AT, Supervisor
 
@@ -44,6 +44,9 @@ QUICK = {
     "FITSTREAM_INGEST_RATE_PER_S": "1000",
     "FITSTREAM_INGEST_BURST": "10000",
 }
+RIVALS = ("ledger-2", "roller-2", "dispatcher-2")
+VISITOR = "ledger-3"  # joins and leaves its group by name, so that partitions change hands
+SERVICES = ("kafka", "postgres", "redis", "s3")
 START_TIMEOUT_S = 240  # the first start on a machine fetches the services' jars
 
 
@@ -93,16 +96,22 @@ def free_port() -> int:
 
 
 class System:
-    """Processes by name on the services of `folder`; `told` is what their supervisors said."""
+    """Processes by name on the services of `folder`; `told` is what their supervisors said.
+
+    `ledger-2` and the other RIVALS do the same as `ledger` beside it; VISITOR is no static member.
+    """
 
     def __init__(self, folder: Path, run: RunFile, settings: Mapping[str, str]) -> None:
         self.run = run
-        self._folder = folder
+        self.folder = folder
         self.told: list[str] = []
         self._supervisors: dict[str, Supervisor] = {}
         ports = msgspec.json.decode((folder / "ports.json").read_bytes(), type=dict[str, int])
         environ = clean_environ() | run.settings | settings
         self._programs = {made.name: made for made in processes(folder, ports, environ)}
+        for name in (*RIVALS, VISITOR):
+            self._programs[name] = _beside(self._programs[name.partition("-")[0]], name, folder)
+        self._services = {name: listens(ports[name]) for name in SERVICES}
 
     @property
     def admin_key(self) -> str:
@@ -114,7 +123,12 @@ class System:
         """The process id of a part or a service, as it is now."""
         if name in self._supervisors:
             return self._supervisors[name].pids[name]
-        return read_run_file(self._folder).pids[name]
+        return read_run_file(self.folder).pids[name]
+
+    async def is_ready(self, name: str) -> bool:
+        """Whether a part or a service works."""
+        ready = self._services.get(name) or self._programs[name].ready
+        return await ready()
 
     async def start(self, name: str, crash_at: str = "") -> None:
         """Starts a process, anew when it runs; armed to die once at `crash_at`."""
@@ -139,10 +153,10 @@ class System:
         """Ends every process."""
         await asyncio.gather(*(self.stop(name) for name in tuple(self._supervisors)))
 
-    def has_crashed(self, name: str) -> bool:
-        """Whether a process has ended at its point."""
+    def crashes(self, name: str) -> int:
+        """How often a process has ended at its point."""
         words = f"{name} ended with exit code {EXIT_CODE};"
-        return any(text.startswith(words) for text in self.told)
+        return sum(text.startswith(words) for text in self.told)
 
     async def post(self, order: Order) -> Fleet:
         """A fleet that has posted all it had, whatever happened meanwhile."""
@@ -150,6 +164,20 @@ class System:
             fleet = Fleet(ApiGateway(api, order.seed), order)
             await fleet.run(asyncio.Event())
         return fleet
+
+
+def _beside(program: Program, name: str, folder: Path) -> Program:
+    """The same process once more, with a port, a log and a place in its group of its own."""
+    port = free_port()
+    member = "" if name == VISITOR else f"{name}-{port}"
+    own = {"FITSTREAM_METRICS_PORT": str(port), "FITSTREAM_GROUP_MEMBER": member}
+    return replace(
+        program,
+        name=name,
+        log=folder / "logs" / f"{name}.log",
+        ready=answers(port),
+        environ={**program.environ, **own},
+    )
 
 
 def _armed(program: Program, crash_at: str) -> Program:
