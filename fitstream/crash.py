@@ -24,6 +24,7 @@ POINTS = (
     "roller_before_commit",
     "roller_after_commit",
     "dispatcher_after_enqueue",
+    "upload_after_send",
     "worker_after_claim",
     "worker_before_commit",
     "worker_after_commit",

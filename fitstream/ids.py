@@ -1,6 +1,8 @@
 """Random identifiers and keys: opaque, lower-case, collision-free, safe in URLs and object keys."""
 
+import os
 import secrets
+import time
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -18,6 +20,11 @@ class ApiKey(NamedTuple):
 def new_id(prefix: str) -> str:
     """`prefix_` and 100 random bits."""
     return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(20))}"
+
+
+def new_batch_id() -> str:
+    """48 bits of milliseconds since 1970, then 48 random ones: tells a search where to begin."""
+    return (int(time.time() * 1000).to_bytes(6, "big") + os.urandom(6)).hex()
 
 
 def new_secret() -> str:

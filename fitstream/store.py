@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from hashlib import md5, sha256
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import aioboto3
@@ -26,6 +27,8 @@ R = TypeVar("R")
 Outcome = Literal["created", "same"]
 
 _DEADLINE_S = 30.0
+_FILE_DEADLINE_S = 300.0
+_PIECE_BYTES = 1_048_576
 _MISSING = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
 _TAKEN = (
     "412", "PreconditionFailed", "ConditionalRequestConflict",
@@ -94,6 +97,35 @@ class Store:
 
         return await _guarded(read, key)
 
+    async def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+        """Stores a file of any size under a name that nobody else uses. Raises Conflict."""
+        checksum = await asyncio.to_thread(self._checksum_of, path)
+
+        async def send() -> None:
+            with path.open("rb") as body:  # noqa: ASYNC230 - the client reads it piece by piece
+                await self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=body,
+                    IfNoneMatch="*",
+                    ContentType=content_type or "application/octet-stream",
+                    **checksum,
+                )
+
+        await _guarded(send, key, _FILE_DEADLINE_S)
+
+    async def get_file(self, key: str, path: Path) -> None:
+        """Writes an object of any size to `path`; raises NotFound."""
+
+        async def read() -> None:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+            async with answer["Body"] as body:
+                with path.open("wb") as file:  # noqa: ASYNC230 - pieces of a local file
+                    async for piece in body.content.iter_chunked(_PIECE_BYTES):
+                        file.write(piece)
+
+        await _guarded(read, key, _FILE_DEADLINE_S)
+
     async def _rival(self, key: str) -> bytes:
         """What stands under a taken name; its writer may not have finished yet."""
         try:
@@ -109,14 +141,28 @@ class Store:
             return False
         return True
 
-    async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
-        """Names that begin with `prefix`, in order."""
-        async for found in self.list_objects(prefix):
+    async def list_keys(self, prefix: str = "", after: str = "") -> AsyncIterator[str]:
+        """Names that begin with `prefix` and come behind `after`, in order."""
+        async for found in self.list_objects(prefix, after):
             yield found.key
 
-    async def list_objects(self, prefix: str = "") -> AsyncIterator[Listed]:
-        """Objects whose names begin with `prefix`, in order of the names."""
+    async def list_folders(self, prefix: str) -> list[str]:
+        """What stands between `prefix` and the next slash in the names of objects, each once."""
         token: dict[str, str] = {}
+        found: list[str] = []
+        while True:
+            page = await self._call(
+                self._client.list_objects_v2, Prefix=prefix, Delimiter="/", **token
+            )
+            names = (each["Prefix"] for each in page.get("CommonPrefixes", ()))
+            found += [name.removeprefix(prefix).rstrip("/") for name in names]
+            if not page.get("IsTruncated"):
+                return found
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def list_objects(self, prefix: str = "", after: str = "") -> AsyncIterator[Listed]:
+        """Objects whose names begin with `prefix` and come behind `after`, in their order."""
+        token: dict[str, str] = {"StartAfter": after} if after else {}
         while True:
             page = await self._call(self._client.list_objects_v2, Prefix=prefix, **token)
             for found in page.get("Contents", ()):
@@ -149,6 +195,15 @@ class Store:
         what = arguments.get("Key", self._bucket)
         return await _guarded(lambda: method(Bucket=self._bucket, **arguments), what)
 
+    def _checksum_of(self, path: Path) -> dict[str, str]:
+        if self._checksum == "sha256":
+            return {"ChecksumAlgorithm": "SHA256"}
+        digest = md5(usedforsecurity=False)
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+        return {"ContentMD5": base64.b64encode(digest.digest()).decode()}
+
     def _checksums(self, body: bytes) -> dict[str, str]:
         if self._checksum == "sha256":
             return {"ChecksumAlgorithm": "SHA256"}
@@ -179,10 +234,12 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         yield Store(client, settings.s3_bucket, settings.s3_checksum)
 
 
-async def _guarded(call: Callable[[], Awaitable[R]], what: str) -> R:
+async def _guarded(
+    call: Callable[[], Awaitable[R]], what: str, deadline_s: float = _DEADLINE_S
+) -> R:
     """`call` within the deadline, its errors as our kinds."""
     try:
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(deadline_s):
             return await call()
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))

@@ -6,10 +6,11 @@ idempotent. Every wait honours Retry-After, and is never shorter than a growing 
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import aiohttp
 import msgspec
@@ -42,11 +43,14 @@ class Call(NamedTuple):
     method: str
     path: str
     query: Mapping[str, str] = {}
-    body: bytes | None = None
+    body: bytes | Path | None = None
+    """A path is a file that is sent piece by piece."""
     content_type: str = "application/json"
     attempts: int = 1
     patience_s: float | None = None
     headers: Mapping[str, str] = {}
+    timeout_s: float | None = None
+    """Of one attempt, where it needs longer than others."""
 
 
 class _Problem(msgspec.Struct):
@@ -56,6 +60,7 @@ class _Problem(msgspec.Struct):
     detail: str = ""
     id: str | None = None
     rejected: list[dict[str, object]] = []
+    challenge: str = ""
 
 
 class Api:
@@ -100,11 +105,15 @@ class Api:
         headers = {**self._headers, **call.headers}
         if call.body is not None:
             headers["Content-Type"] = call.content_type
+        more: dict[str, Any] = {}
+        if call.timeout_s is not None:
+            more["timeout"] = aiohttp.ClientTimeout(total=call.timeout_s, connect=5)
         try:
-            async with self._session.request(
-                call.method, call.path, params=call.query, data=call.body, headers=headers
-            ) as response:
-                answer = Answer(response.status, response.headers, await response.read())
+            with _opened(call.body) as body:
+                async with self._session.request(
+                    call.method, call.path, params=call.query, data=body, headers=headers, **more
+                ) as response:
+                    answer = Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             text = f"{type(error).__name__} {error}".strip()
             raise Unavailable("the API", text, retry_after_s=0.0) from error
@@ -137,6 +146,16 @@ async def open_api(
         yield Api(session, token, sleep=sleep)
 
 
+@contextmanager
+def _opened(body: bytes | Path | None) -> Iterator[bytes | BinaryIO | None]:
+    """What is sent; a file is closed afterwards."""
+    if isinstance(body, Path):
+        with body.open("rb") as file:
+            yield file
+    else:
+        yield body
+
+
 def _host(base_url: str) -> str | None:
     try:
         return URL(base_url).host
@@ -156,6 +175,8 @@ def _kind(call: Call, answer: Answer) -> FitstreamError:
     if answer.status == 409:
         return Conflict(problem.code or "conflict", problem.detail, problem.id)
     extra: dict[str, object] = {"rejected": problem.rejected} if problem.rejected else {}
+    if problem.challenge:
+        extra["challenge"] = problem.challenge
     code = problem.code or f"http_{answer.status}"
     return Rejected(code, problem.detail or f"status {answer.status}", answer.status, extra)
 

@@ -61,6 +61,7 @@ TAGS = {
     "samples": "What devices send, and what the ledger holds of it.",
     "customers": "Who wears.",
     "devices": "What posts for a customer, its keys and settings.",
+    "uploads": "Files: schema mapping, dry run, ingestion, undo.",
     "weeks": "Weeks, their versions and files.",
     "models": "Training runs, models and forecasts.",
     "operations": "Jobs, dead letters, and how the system does.",

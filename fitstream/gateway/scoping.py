@@ -25,9 +25,10 @@ LOOKUPS: dict[str, Lookup] = {
     "run": scoping.run,
     "model": scoping.model,
     "letter": scoping.letter,
+    "upload": scoping.upload,
 }
 # Names that mean something only below one of the others, or nothing of a programme.
-INSIDE = frozenset({"device", "week", "version", "session", "rest", "path"})
+INSIDE = frozenset({"mapping", "device", "week", "version", "session", "grant", "rest", "path"})
 
 
 async def check_path(request: web.Request, principal: Principal) -> None:

@@ -38,6 +38,13 @@ class DeviceZone(msgspec.Struct, frozen=True):
     customer_no: int
     from_week: str
     zone: str
+    is_upload: bool
+
+
+class Undone(msgspec.Struct, frozen=True):
+    """A device of an upload that was undone: its rows stay out of the ledger."""
+
+    device_id: str
 
 
 class Upserted(msgspec.Struct, frozen=True):
@@ -74,6 +81,7 @@ class _Device(NamedTuple):
     customer_id: str
     customer_no: int
     zones: Zones
+    is_upload: bool
 
 
 class _Stage(NamedTuple):
@@ -104,8 +112,10 @@ class LedgerWriter:
     ) -> Written:
         """The same for batches by offset that are read again: progress stays where it is."""
         refs = await _devices(db, {batch.device_id for _, batch in batches})
-        known = [(offset, batch) for offset, batch in batches if _belongs(batch, refs)]
-        unknown = [offset for offset, batch in batches if not _belongs(batch, refs)]
+        undone = await _undone(db, refs)
+        living = [(offset, batch) for offset, batch in batches if batch.device_id not in undone]
+        known = [(offset, batch) for offset, batch in living if _belongs(batch, refs)]
+        unknown = [offset for offset, batch in living if not _belongs(batch, refs)]
         stage = _stage(generation, known, refs)
         changed = await self._apply(db, stage) if stage.rows else []
         contacts = [_contact(batch, refs[batch.device_id]) for _, batch in known]
@@ -213,8 +223,22 @@ async def _devices(db: Db, ids: set[str]) -> dict[str, _Device]:
     for row in await fetch(db, DeviceZone, "ledger.device_zones", list(ids)):
         before = found[row.device_id].zones if row.device_id in found else ()
         zones = (*before, ZoneSpan(row.from_week, row.zone))
-        found[row.device_id] = _Device(row.device_no, row.customer_id, row.customer_no, zones)
+        found[row.device_id] = _Device(
+            row.device_no, row.customer_id, row.customer_no, zones, row.is_upload
+        )
     return found
+
+
+async def _undone(db: Db, refs: dict[str, _Device]) -> set[str]:
+    """Devices whose upload was undone; none of them can be while this chunk is written.
+
+    Asked for only where a chunk has rows of an upload, so that other chunks pay nothing.
+    """
+    uploads = [device_id for device_id, ref in refs.items() if ref.is_upload]
+    if not uploads:
+        return set()
+    await execute(db, "ledger.hold_uploads", uploads)
+    return {row.device_id for row in await fetch(db, Undone, "ledger.undone_devices", uploads)}
 
 
 async def _mark(db: Db, stage: _Stage, changed: Sequence[Upserted]) -> None:

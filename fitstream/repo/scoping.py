@@ -32,6 +32,12 @@ async def model(db: Db, model_id: str) -> int | None:
     return found
 
 
+async def upload(db: Db, upload_id: str) -> int | None:
+    """Programme of an upload."""
+    found: int | None = await fetch_value(db, "scoping.upload", upload_id)
+    return found
+
+
 async def letter(db: Db, letter_id: str) -> int | None:
     """Programme of the customer whose record could not be applied."""
     found: int | None = await fetch_value(db, "scoping.letter", letter_id)

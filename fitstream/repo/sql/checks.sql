@@ -54,9 +54,11 @@ SELECT partition, next_offset, records, samples, inserted, updated FROM ingest_p
 WHERE generation = $1 ORDER BY partition
 
 -- name: ledger_sums -> LedgerSums
--- Rows that chunks inserted over all generations, and rows that customers have gained.
+-- Rows that chunks inserted over all generations, and rows that customers have gained, those that
+-- an undone upload has taken back among them.
 SELECT (SELECT coalesce(sum(inserted), 0)::bigint FROM ingest_progress) AS inserted,
-       (SELECT coalesce(sum(samples), 0)::bigint FROM customer_stat) AS gained,
+       (SELECT coalesce(sum(samples), 0)::bigint FROM customer_stat)
+           + (SELECT coalesce(sum(removed), 0)::bigint FROM upload) AS gained,
        (SELECT count(*) FROM dead_letter WHERE state = 'parked') AS parked
 
 -- name: files_of_customer -> WeekFiles

@@ -1,9 +1,22 @@
 -- name: device_zones -> DeviceZone
 -- Numbers and home zones behind the devices that a chunk names (removed ones keep theirs); the
 -- lock holds off a move until this chunk is in.
-SELECT d.id AS device_id, d.device_no, c.id AS customer_id, c.customer_no, z.from_week, z.zone
+SELECT d.id AS device_id, d.device_no, c.id AS customer_id, c.customer_no, z.from_week, z.zone,
+       d.upload_no IS NOT NULL AS is_upload
 FROM device d JOIN customer c USING (customer_no) JOIN customer_zone z USING (customer_no)
 WHERE d.id = ANY($1::text[]) ORDER BY customer_no, d.device_no, z.from_week FOR SHARE OF z
+
+-- name: hold_uploads
+-- Uploads of these devices cannot be undone until this chunk is in; a statement of its own, so that
+-- the next one sees what it waited for.
+SELECT FROM upload u WHERE u.upload_no IN (
+    SELECT d.upload_no FROM device d WHERE d.id = ANY($1::text[]))
+ORDER BY u.upload_no FOR SHARE OF u
+
+-- name: undone_devices -> Undone
+-- Devices whose upload was undone: what the topic still has of them is passed over.
+SELECT d.id AS device_id FROM device d JOIN upload u USING (upload_no)
+WHERE d.id = ANY($1::text[]) AND u.phase IN ('undoing', 'undone')
 
 -- name: create_stage
 -- Stage of one chunk: the columns of `sample` without index or log.

@@ -14,6 +14,10 @@ SELECT programme_no FROM job WHERE id = $1
 -- The programme a model was made for.
 SELECT programme_no FROM model WHERE id = $1
 
+-- name: upload
+-- The programme an upload is for.
+SELECT programme_no FROM upload WHERE id = $1
+
 -- name: letter
 -- The programme of the customer who is the key of a dead record; a broken key is nobody's.
 SELECT c.programme_no FROM dead_letter l JOIN customer c ON c.id = encode(l.key, 'escape')
