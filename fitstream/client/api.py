@@ -8,21 +8,20 @@ from urllib.parse import quote
 
 import msgspec
 
+from fitstream.client.accounts import AccountCalls
 from fitstream.client.data import (
     Customer,
     Day,
-    Device,
     Forecast,
     HoursOfDay,
     Items,
-    KeyMade,
     LoggedIn,
     Me,
-    NewDevice,
     Receipt,
     Week,
     WeekSlots,
 )
+from fitstream.client.devices import DeviceCalls
 from fitstream.client.http import Api, Call, open_api
 from fitstream.client.operations import (
     DeadLetter,
@@ -41,7 +40,7 @@ _READ_ATTEMPTS = 3
 _POST_ATTEMPTS = 8
 
 
-class Client:
+class Client(AccountCalls, DeviceCalls):
     """Every call of one caller. All raise the kinds of `errors`, as `Api.send` says."""
 
     def __init__(self, api: Api) -> None:
@@ -64,7 +63,7 @@ class Client:
         """Who this caller is."""
         return await self._read("/v1/me", Me)
 
-    # Customers and devices
+    # Customers
     async def create_customer(self, zone: str, **fields: Any) -> Customer:
         """A new customer; raises Conflict(exists) whose `existing_id` has it."""
         return await self._send("/v1/customers", Customer, {"zone": zone, **fields})
@@ -88,23 +87,6 @@ class Client:
         """Gives a customer a login, or a new password."""
         body = {"email": email, "password": password}
         await self._send(f"{_of(customer_id)}/account", dict[str, Any], body, "PUT")
-
-    async def create_device(
-        self, customer_id: str, kind: str, name: str, priority: int | None = None
-    ) -> NewDevice:
-        """A new device with its key, which is shown only here."""
-        body = {"kind": kind, "name": name, "priority": priority}
-        return await self._send(f"{_of(customer_id)}/devices", NewDevice, body)
-
-    async def renew_key(self, customer_id: str, device: Device) -> NewDevice:
-        """The device with a new key; the one it had is revoked."""
-        path = f"{_of(customer_id)}/devices/{quote(device.id)}/keys"
-        key = await self._send(path, KeyMade, {})
-        return NewDevice(**msgspec.structs.asdict(device), key=key.key)
-
-    async def devices(self, customer_id: str) -> list[Device]:
-        """Devices of a customer, best priority first."""
-        return (await self._read(f"{_of(customer_id)}/devices", Items[Device])).items
 
     # Samples
     async def post_samples(

@@ -2,7 +2,8 @@
 
 An entry names roles, and the scope that a program's key or an OAuth token needs; without a scope
 it is closed to both. `own` means: the caller's own customer, as named by `{customer}` in the path;
-`person` anybody who has an account. Which programmes a caller sees is decided in `scoping.py`.
+`person` anybody who has an account; `client` an OAuth client, which the route itself authenticates.
+Which programmes a caller sees is decided in `scoping.py`.
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -10,7 +11,10 @@ from typing import Literal, NamedTuple, get_args
 from fitstream.errors import NotFound, Rejected
 from fitstream.gateway.principal import Principal
 
-Who = Literal["anyone", "device", "admin", "analyst", "support", "program", "own", "person"]
+Who = Literal[
+    "anyone", "client", "device", "admin", "analyst", "support", "customer", "program", "own",
+    "person",
+]  # fmt: skip
 Scope = Literal[
     "profile", "customers:read", "customers:write", "data:read", "data:write", "devices:write",
     "models:read", "models:write", "operations:read", "operations:write",
@@ -37,15 +41,30 @@ def _allow(who: set[Who], *names: str, scope: Scope | None = None) -> None:
 _allow({"anyone"}, "receipt_keys", "time", "healthz", "readyz", "metrics", "login", "static")
 _allow({"anyone"}, "openapi", "docs")
 _allow({"anyone"}, "admin:home", "admin:login", "admin:log_in")
+_allow({"anyone"}, "oauth_metadata", "oauth_authorize")
+_allow({"client"}, "oauth_token", "oauth_revoke", "oauth_introspect", "oauth_device")
 _allow({"device"}, "post_samples")
+_allow(
+    {"customer"}, "oauth_decide", "oauth_show_device", "oauth_decide_device", "grants",
+    "withdraw_grant",
+)  # fmt: skip
 _allow({"person"}, "logout")
 _allow({"person"}, "me", scope="profile")
 
 # Accounts: nobody but their owner, by session
 _allow(
     {"anyone"}, "registration", "register", "show_link", "verify", "ask_reset", "reset", "accept",
-    "second_factor_login",
+    "second_factor_login", "dev_mail", "dev_mail_one",
 )  # fmt: skip
+_allow(
+    _STAFF, "admin:own", "admin:factor", "admin:factor_qr", "admin:begin_factor",
+    "admin:confirm_factor", "admin:remove_factor", "admin:renew_codes", "admin:own_password",
+    "admin:own_session", "admin:own_everywhere",
+)  # fmt: skip
+_allow({"anyone"}, "admin:log_in_code")
+_allow({"admin", "support"}, "admin:invite")
+_allow({"admin"}, "admin:import", "admin:take_list", "admin:export", "admin:registration")
+_allow({"admin", "support"}, "admin:picture")
 _allow({"person"}, "change_password", "change_email", "log_out_everywhere")
 _allow(
     _STAFF, "second_factor", "begin_second_factor", "confirm_second_factor",
@@ -123,7 +142,7 @@ def check(name: str, principal: Principal, customer_id: str | None) -> None:
     rule = POLICY.get(name)
     if rule is None:
         raise Rejected("forbidden", "this route is open to nobody", 403)
-    if "anyone" in rule.who:
+    if rule.who & {"anyone", "client"}:
         return
     if principal.role == "anonymous":
         raise Rejected("unauthorized", "send a key or token as `Authorization: Bearer …`", 401)
@@ -146,6 +165,11 @@ def _is_named(rule: Rule, principal: Principal) -> bool:
     if "person" in rule.who and principal.account_id is not None:
         return True
     return "own" in rule.who and principal.role == "customer"
+
+
+def authenticates_itself(name: str) -> bool:
+    """Whether a route reads the credential in its own way."""
+    return name in POLICY and "client" in POLICY[name].who
 
 
 def may(name: str, principal: Principal) -> bool:
