@@ -36,13 +36,23 @@ class NotFound(FitstreamError):
 
 
 class Conflict(FitstreamError):
-    """The state moved on: a lost compare-and-set, or a taken name (`existing_id` has it)."""
+    """The state moved on: a lost compare-and-set, or a taken name (`existing_id` has it).
 
-    def __init__(self, code: str, message: str, existing_id: str | None = None) -> None:
+    With `retry_after_s` it is only for now: the same call may succeed then.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        existing_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.existing_id = existing_id
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(FitstreamError):
@@ -63,4 +73,11 @@ class TooMany(FitstreamError):
 
 
 class Halted(FitstreamError):
-    """Going on would break the promise (a lost topic, a restored database): a person decides."""
+    """Going on would break the promise (a lost topic, a restored database): a person decides.
+
+    `code` is stable and leads to a section of the runbook in docs/reliability.md.
+    """
+
+    def __init__(self, message: str, code: str = "halted") -> None:
+        super().__init__(message)
+        self.code = code

@@ -4,7 +4,7 @@ Samples travel in columns, one list per metric that is present: a third of the b
 repeat their field names, and more than twice as fast to read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,16 @@ from fitstream.errors import Rejected
 from fitstream.merge import NAMES, Row, Values, make_row
 
 SCHEMA = "sample_batch.v1"
+_INT2, _INT4 = (-(2**15), 2**15 - 1), (-(2**31) + 1, 2**31 - 1)  # below: the mark of absence
+_SLOTS = (-2_000_000, 9_000_000)  # the years 1913 to 2226: what calendar and column both hold
+_MILLISECONDS = (-2_000_000_000_000, 8_000_000_000_000)
+_WIDE = ("distance_m", "calories_kcal")
+_LIMITS = {
+    "slot": _SLOTS,
+    "tz_offset_min": _INT2,
+    "rev": (0, 2**31 - 1),
+    "deleted": (0, 2**31 - 1),
+} | {name: _INT2 for name in NAMES if name not in _WIDE}
 
 Column = list[int | None]
 
@@ -113,6 +123,45 @@ def rows(columns: SampleColumns) -> Iterator[tuple[int, Row]]:
             columns.slot[index],
             make_row(values, zones[index], revs[index], index in tombstones),
         )
+
+
+def misfit(batch: SampleBatch) -> str:
+    """A value that no table can hold, and where it stands; empty when all of them fit.
+
+    Slow, for a batch that could not be written: a gateway sends none, a broken program may.
+    """
+    columns = batch.columns
+    for name in ("slot", "tz_offset_min", "rev", "deleted", *NAMES):
+        for value in _numbers(getattr(columns, name)):
+            if not _LIMITS.get(name, _INT4)[0] <= value <= _LIMITS.get(name, _INT4)[1]:
+                return f"{name} holds {value}"
+    if any(number >= len(columns.slot) for number in columns.deleted):
+        return "deleted names a row that is not there"
+    return _misfit_envelope(batch)
+
+
+def _misfit_envelope(batch: SampleBatch) -> str:
+    for name in ("received_at", "sent_at"):
+        if not _MILLISECONDS[0] <= (getattr(batch, name) or 0) <= _MILLISECONDS[1]:
+            return f"{name} is {getattr(batch, name)}"
+    slots = (batch.complete_through, *(slot for slot, _ in batch.rejects))
+    for slot in slots:
+        if not _SLOTS[0] <= (slot or 0) <= _SLOTS[1]:
+            return f"complete_through or a refused slot is {slot}"
+    texts = (batch.batch_id, batch.device_id, batch.app_version or "")
+    every = (*texts, *(code for _, code in batch.rejects))
+    return next((f"a text holds {text!r}"[:200] for text in every if not _is_text(text)), "")
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and not any(0xD800 <= ord(sign) <= 0xDFFF for sign in text)
+
+
+def _numbers(value: int | Sequence[int | None] | None) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif value is not None:
+        yield from (number for number in value if number is not None)
 
 
 def _values(columns: SampleColumns, count: int) -> Iterator[Values]:

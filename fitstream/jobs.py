@@ -25,8 +25,8 @@ _RINGS_ALIKE = 5
 class Doorbell(Protocol):
     """Tells a worker of a queue that a job waits."""
 
-    async def ring(self, queue: str, job_id: str, attempt: int) -> None:
-        """Repeats of one attempt are one ring. Raises Unavailable."""
+    async def ring(self, queue: str, job_id: str, epoch: int) -> None:
+        """Repeats under one lease epoch are one ring. Raises Unavailable."""
         ...
 
 
@@ -37,7 +37,7 @@ class ArqDoorbell:
         self._settings = settings
         self._pool: ArqRedis | None = None
 
-    async def ring(self, queue: str, job_id: str, attempt: int) -> None:
+    async def ring(self, queue: str, job_id: str, epoch: int) -> None:
         try:
             if self._pool is None:
                 self._pool = await asyncio.wait_for(open_pool(self._settings), _RING_S)
@@ -45,7 +45,7 @@ class ArqDoorbell:
                 await self._pool.enqueue_job(
                     TASK,
                     job_id,
-                    _job_id=f"{job_id}:{attempt}:{self._round()}",
+                    _job_id=f"{job_id}:{epoch}:{self._round()}",
                     _queue_name=queue_name(queue),
                     _expires=3600,
                 )

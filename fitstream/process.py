@@ -35,7 +35,7 @@ def run(name: str, main: Main, environ: dict[str, str] | None = None) -> int:
         log.error("service_away", service=error.service, detail=str(error))
         return EXIT_UNAVAILABLE
     except Halted as error:
-        log.error("halted", detail=str(error))
+        log.error("halted", code=error.code, detail=str(error))
         return EXIT_HALTED
     except FitstreamError as error:
         log.error("failed", detail=str(error))

@@ -3,8 +3,10 @@
 Deleting a customer's wrapped key makes everything sealed with it unreadable for ever.
 """
 
+import asyncio
 import base64
 from collections import OrderedDict
+from collections.abc import Iterable
 from contextlib import suppress
 from secrets import token_bytes
 from struct import Struct
@@ -20,6 +22,7 @@ from fitstream.store import Store
 _NONCE = Struct(">HHQ").pack
 _KEYS_CACHED = 200_000  # some 30 MB
 _ZSTD_LEVEL = 3
+_AT_ONCE = 16
 
 
 def master_keys(settings: Settings) -> list[bytes]:
@@ -43,8 +46,10 @@ def _master_key(name: str, text: str) -> bytes:
 def seal(key: bytes, place: tuple[int, int, int], value: bytes) -> bytes:
     """`value` compressed, then sealed; the same record at the same place gives the same bytes.
 
-    `place` is (generation, partition, offset): nonce and additional data, so it is never reused
-    under one key and a record cannot be moved.
+    `place` is (generation, partition, offset): nonce and additional data, so a record cannot be
+    moved. A place is used for one record alone: within a generation offsets never come again, and
+    `topics --adopt` gives a recreated topic a generation that neither Postgres nor the archive
+    has seen; the archive halts where it finds another topic under a generation.
     """
     nonce = _NONCE(*place)
     packed = bytes(cramjam.zstd.compress(value, _ZSTD_LEVEL))
@@ -78,6 +83,25 @@ class DataKeys:
         except NotFound:
             key = await self._make(customer_id)
         return self._keep(customer_id, key)
+
+    async def keys_for(self, customer_ids: Iterable[str]) -> dict[str, bytes]:
+        """The keys of many customers; those that are not known here are read a few at a time."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(customer_id: str) -> tuple[str, bytes]:
+            async with gate:
+                return customer_id, await self.key_for(customer_id)
+
+        wanted = set(customer_ids)
+        missing = await asyncio.gather(*(one(c) for c in wanted - self._known.keys()))
+        return {c: self._known[c] for c in wanted & self._known.keys()} | dict(missing)
+
+    async def is_there(self, customer_id: str) -> bool:
+        """Whether the customer's key still exists, asked afresh: what is erased must stay so."""
+        there = await self._store.exists(_object(customer_id))
+        if not there:
+            self._known.pop(customer_id, None)
+        return there
 
     async def existing_key(self, customer_id: str) -> bytes:
         """The customer's key, none is made; raises NotFound, Rejected(unsealable)."""

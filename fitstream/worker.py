@@ -34,6 +34,7 @@ _RENEW_EVERY_S = 2.0
 _KILL_AFTER_S = 5.0
 _STOP_CHILD_S = 1.5  # a worker that is told to stop has a few seconds in all
 _GIVE_BACK_S = 2.0
+_RINGS_MAX = 3  # a ring that a stopped worker left wakes the next one; the row decides
 _WAITS_MAX = 50  # some four hours; from then on a wait is an attempt
 _LAST_WORDS_S = 30.0  # between a child's commit and its end
 _ERROR_CHARS = 2000
@@ -218,11 +219,9 @@ def _worker(queue: str, runner: JobRunner, pool: Any, settings: Settings) -> Wor
             await runner.run(job_id)
         except (Unavailable, Conflict) as error:
             log.warning("job_left", job_id=job_id, detail=str(error))  # rung again from its row
-        except asyncio.CancelledError:
-            log.info("job_stopped", job_id=job_id)  # given back: for arq this ring is done
 
     return Worker(
-        functions=[func(run_job, name=TASK, timeout=_longest_s(settings) + 60, max_tries=1)],
+        functions=[func(run_job, name=TASK, timeout=_longest_s(settings) + 60, max_tries=_RINGS_MAX)],
         queue_name=queue_name(queue),
         redis_pool=pool,
         handle_signals=False,

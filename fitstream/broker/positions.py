@@ -61,6 +61,7 @@ async def _bounded(call: Any) -> Any:
         async with asyncio.timeout(_DEADLINE_S):
             return await call
     except CommitFailedError as error:
-        raise Halted("consumers of this group still run: stop them and try again") from error
+        text = "consumers of this group still run: stop them and try again"
+        raise Halted(text, "group_in_use") from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise Unavailable("kafka", f"{type(error).__name__} {error}") from error

@@ -1,19 +1,22 @@
 """The archive: every record as it came, compressed and sealed, in offset-named S3 objects.
 
-It resumes from its Kafka group. After a crash objects may overlap; replay skips offsets that it
-has seen.
+It resumes from its Kafka group, once the topic has been shown to be the one that was archived.
+After a crash objects may overlap; replay skips offsets that it has seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fitstream.archived import ArchivedRecord, archive_key, decode_archive, encode_archive
 from fitstream.broker import Record, Source
+from fitstream.consumers.archive_place import ArchivePlace
 from fitstream.consumers.dead_letters import DeadLetters
 from fitstream.consumers.loop import Reject, Span
+from fitstream.consumers.stream import Stream
 from fitstream.crash import crash_point
 from fitstream.errors import Conflict, Halted, Rejected
 from fitstream.logs import get
 from fitstream.metrics import count
+from fitstream.repo import progress
 from fitstream.sealing import DataKeys, seal, unseal
 from fitstream.store import Store
 
@@ -25,13 +28,13 @@ class ArchiveEffect:
     """One object per batch, named by its first and last offset; the same bytes on a repeat."""
 
     def __init__(
-        self, source: Source, store: Store, keys: DataKeys, dead: DeadLetters, generation: int
+        self, source: Source, archive: tuple[Store, DataKeys], dead: DeadLetters, stream: Stream
     ) -> None:
-        self._source = source
-        self._store = store
-        self._keys = keys
+        self._store, self._keys = archive
+        self._place = ArchivePlace(source, archive, stream)
         self._dead = dead
-        self._generation = generation
+        self._stream = stream
+        self._generation = stream.generation
 
     def decode(self, record: Record) -> str:
         """The customer whose key seals the record."""
@@ -40,28 +43,32 @@ class ArchiveEffect:
         return record.key.decode(errors="replace")
 
     async def resume(self, partition: int, ends: tuple[int, int]) -> int:
-        start, end = ends
-        committed = await self._source.committed(partition)
-        if committed is None:
-            return start
-        if committed > end:
-            raise Halted(
-                f"partition {partition} ends at {end}, the archive stands at {committed}: the topic"
-                " was recreated. If that was meant, run `fitstream topics --adopt`"
-            )
-        return max(committed, start)
+        """Behind what is archived; what Kafka has dropped before is a proven loss of the archive.
+
+        Raises Halted(topic_recreated) when the topic is not the one that was archived.
+        """
+        await self._stream.confirm()
+        start, _ = ends
+        at = await self._place.find(partition, ends)
+        if at >= start:
+            return at
+        log.error("records_not_archived", partition=partition, first=at, next=start)
+        async with self._stream.repo.transaction() as db:
+            await progress.note_archive_loss(db, self._generation, partition, (at, start))
+        return start
 
     async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, str]]) -> None:
         if not items:
             return
         crash_point("archive_before_put")
-        body = encode_archive([await self._archived(partition, *item) for item in items])
+        keys = await self._data_keys(customer_id for _, customer_id in items)
+        body = encode_archive([self._archived(partition, *item, keys) for item in items])
         first, last = items[0][0].offset, items[-1][0].offset
         key = archive_key(items[0][0].topic, self._generation, partition, (first, last))
         try:
             await self._store.put_new(key, body)
         except Conflict:
-            await self._compare(key, partition, items)
+            await self._compare(key, partition, items, keys)
         crash_point("archive_after_put")
         count("archive_records", len(items))
         count("archive_objects")
@@ -70,20 +77,43 @@ class ArchiveEffect:
     async def park(self, rejects: Sequence[Reject]) -> None:
         await self._dead.park(rejects)
 
-    async def _archived(self, partition: int, record: Record, customer_id: str) -> ArchivedRecord:
-        place = (self._generation, partition, record.offset)
-        key = await self._keys.key_for(customer_id)
-        return ArchivedRecord(record.offset, customer_id, seal(key, place, record.value))
+    async def _data_keys(self, customer_ids: Iterable[str]) -> dict[str, bytes]:
+        try:
+            return await self._keys.keys_for(customer_ids)
+        except Rejected as error:  # no record is to blame
+            text = f"{error.message}: FITSTREAM_SECRET_KEY is not the one that wrapped it"
+            raise Halted(text, "secret_key_differs") from error
 
-    async def _compare(self, key: str, partition: int, items: Sequence[tuple[Record, str]]) -> None:
+    def _archived(
+        self, partition: int, record: Record, customer_id: str, keys: Mapping[str, bytes]
+    ) -> ArchivedRecord:
+        place = (self._generation, partition, record.offset)
+        sealed = seal(keys[customer_id], place, record.value)
+        return ArchivedRecord(record.offset, customer_id, sealed)
+
+    async def _compare(
+        self,
+        key: str,
+        partition: int,
+        items: Sequence[tuple[Record, str]],
+        keys: Mapping[str, bytes],
+    ) -> None:
         """The object is there with other bytes: fine if the opened records are the same."""
         there = decode_archive(await self._store.get(key))
         for (record, customer_id), found in zip(items, there, strict=False):
             place = (self._generation, partition, record.offset)
-            data_key = await self._keys.key_for(customer_id)
-            if found.offset != record.offset or (
-                unseal(data_key, place, found.sealed) != record.value
+            if found.offset != record.offset or not _holds(
+                found, keys[customer_id], place, record.value
             ):
-                raise Halted(f"{key} holds other records than the topic: one of them was replaced")
+                text = f"{key} holds other records than the topic: one of them was replaced"
+                raise Halted(text, "archive_differs")
         if len(there) != len(items):
-            raise Halted(f"{key} holds {len(there)} records, the topic {len(items)}")
+            text = f"{key} holds {len(there)} records, the topic {len(items)}"
+            raise Halted(text, "archive_differs")
+
+
+def _holds(found: ArchivedRecord, key: bytes, place: tuple[int, int, int], value: bytes) -> bool:
+    try:
+        return unseal(key, place, found.sealed) == value
+    except Rejected:
+        return False

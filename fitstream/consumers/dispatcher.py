@@ -67,7 +67,7 @@ class Dispatcher:
         async with self._repo.connection() as db:
             due = await jobs.due_jobs(db, self._settings.job_resend_s)
         for job in due:
-            await self._doorbell.ring(job.queue, job.id, job.attempts)
+            await self._doorbell.ring(job.queue, job.id, job.lease_epoch)
             count("jobs_sent", kind=job.kind)
         if due:
             crash_point("dispatcher_after_enqueue")

@@ -7,13 +7,13 @@ from fitstream import events
 from fitstream.broker import Record, Source
 from fitstream.consumers.dead_letters import DeadLetters
 from fitstream.consumers.loop import Reject, Span
+from fitstream.consumers.stream import Stream
 from fitstream.crash import crash_point
 from fitstream.errors import Halted
 from fitstream.events import SampleBatch
 from fitstream.logs import get
 from fitstream.metrics import count, observe_freshness
 from fitstream.repo import progress
-from fitstream.repo.database import Repo
 from fitstream.repo.ledger import Chunk, LedgerWriter, Written
 
 log = get(__name__)
@@ -23,17 +23,19 @@ GROUP = "ledger"
 class LedgerEffect:
     """One transaction per chunk: samples, dirty weeks, devices, and the ledger's own progress."""
 
-    def __init__(self, repo: Repo, source: Source, dead: DeadLetters, generation: int) -> None:
-        self._repo = repo
+    def __init__(self, source: Source, dead: DeadLetters, stream: Stream) -> None:
+        self._repo = stream.repo
         self._source = source
         self._dead = dead
-        self._generation = generation
+        self._stream = stream
+        self._generation = stream.generation
         self._writer = LedgerWriter()
 
     def decode(self, record: Record) -> SampleBatch:
         return events.decode(record.value)
 
     async def resume(self, partition: int, ends: tuple[int, int]) -> int:
+        await self._stream.confirm()
         start, end = ends
         async with self._repo.transaction() as db:
             at = await progress.progress_of(db, self._generation, partition)
@@ -47,7 +49,8 @@ class LedgerEffect:
             raise Halted(
                 f"partition {partition} ends at {end}, the ledger stands at {at.next_offset}:"
                 " the topic was recreated or the database restored. If that was meant,"
-                " run `fitstream topics --adopt`"
+                " run `fitstream topics --adopt`",
+                "topic_recreated",
             )
         return at.next_offset
 
@@ -55,7 +58,8 @@ class LedgerEffect:
         if start > 0:
             raise Halted(
                 f"partition {partition} begins at {start}, but the ledger has never read it:"
-                " run `fitstream topics --adopt` to accept that what came before is gone"
+                " run `fitstream topics --adopt` to accept that what came before is gone",
+                "never_read",
             )
         await progress.start_progress(db, self._generation, partition, 0)
         return 0

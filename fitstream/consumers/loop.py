@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from fitstream.broker import Record, Source
 from fitstream.consumers.buffer import Buffer, Limits
-from fitstream.errors import Conflict, Halted, Rejected, Unavailable
+from fitstream.errors import Conflict, FitstreamError, Halted, Rejected, Unavailable
 from fitstream.logs import get
 
 log = get(__name__)
@@ -56,7 +56,11 @@ class Effect(Protocol[T]):
         ...
 
     async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> None:
-        """Applies a batch; a repeat changes nothing. Raises Unavailable, Conflict(stale)."""
+        """Applies a batch; a repeat changes nothing.
+
+        Raises Unavailable, Conflict(stale), and Rejected when the values of some record cannot be
+        stored. Any other error is a bug and halts.
+        """
         ...
 
     async def park(self, rejects: Sequence[Reject]) -> None:
@@ -145,7 +149,8 @@ class Loop(Generic[T]):
             buffer.add(record)
             return
         if self._moved.get(partition) == expected:
-            raise Halted(f"partition {partition} does not go on at {expected}: its log has changed")
+            text = f"partition {partition} does not go on at {expected}: its log has changed"
+            raise Halted(text, "log_changed")
         log.error("log_moved", partition=partition, expected=expected, found=record.offset)
         self._moved[partition] = expected
         del self._positions[partition], self._buffers[partition]
@@ -187,14 +192,12 @@ class Loop(Generic[T]):
             except Rejected as error:
                 rejects.append(Reject(record, error.code, error.message))
                 self._note(rejected=True)
-            except Exception as error:  # a bug of ours must not block the records behind it
-                log.exception("decode_failed", partition=record.partition, offset=record.offset)
-                rejects.append(Reject(record, "undecodable", f"{type(error).__name__}: {error}"))
-                self._note(rejected=True)
+            except Exception as error:
+                raise _bug(record.partition, record.offset, error) from error
         return items, rejects
 
     async def _write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> None:
-        """Writes a batch; an error that is no outage is narrowed down to its record, and parked."""
+        """Writes a batch; a refusal is narrowed down to the record that earns it, and parked."""
         failure = await self._attempt(partition, span, items)
         if failure is None:
             return
@@ -204,22 +207,23 @@ class Loop(Generic[T]):
             await self._write_halves(partition, span, items)
             return
         self._note(rejected=True)
-        reject = Reject(items[0][0], "unwritable", f"{type(failure).__name__}: {failure}")
-        await self._retry(self._effect.park, [reject])
+        await self._retry(self._effect.park, [Reject(items[0][0], failure.code, failure.message)])
         await self._retry(self._effect.write, partition, span, [])
 
     async def _attempt(
         self, partition: int, span: Span, items: Sequence[tuple[Record, T]]
-    ) -> Exception | None:
-        """The error of a write that may succeed without some record, None after a good one."""
+    ) -> Rejected | None:
+        """Why a write was refused that may succeed without some record, None after a good one."""
         try:
             await self._retry(self._effect.write, partition, span, items)
-        except (Unavailable, Conflict, Halted):
+        except Rejected as error:
+            about = {"partition": partition, "first": span.first, "next": span.next}
+            log.warning("write_refused", **about, code=error.code)
+            return error
+        except FitstreamError:
             raise
         except Exception as error:
-            about = {"partition": partition, "first": span.first, "next": span.next}
-            log.warning("write_failed", **about, exc_info=len(items) <= 1)
-            return error
+            raise _bug(partition, span.first, error) from error
         return None
 
     async def _write_halves(
@@ -252,7 +256,7 @@ class Loop(Generic[T]):
             return
         if self._in_a_row >= _REJECTS_IN_A_ROW or sum(self._recent) > _REJECTS_MAX:
             text = "too many records cannot be applied: this looks like a bad deploy, not bad data"
-            raise Halted(text)
+            raise Halted(text, "too_many_rejects")
 
     async def _commit_due(self) -> None:
         if self._commits and time.monotonic() - self._committed_at >= _COMMIT_EVERY_S:
@@ -277,6 +281,13 @@ class Loop(Generic[T]):
                 raise Unavailable("kafka", f"partition {partition} has stopped delivering")
             else:
                 self._behind[partition] = position
+
+
+def _bug(partition: int, offset: int, error: Exception) -> Halted:
+    """What no data is to blame for stops us: parking the records would hide a bad deploy."""
+    log.error("consumer_bug", partition=partition, offset=offset, exc_info=error)
+    text = f"an error of the program at partition {partition}, offset {offset}, not of the data:"
+    return Halted(f"{text} {type(error).__name__}: {error}", "program_error")
 
 
 def _batch_id(record: Record) -> str:

@@ -6,7 +6,8 @@ from fitstream.broker import open_producer, open_source
 from fitstream.consumers.archive import GROUP, ArchiveEffect
 from fitstream.consumers.dead_letters import DeadLetters
 from fitstream.consumers.loop import Loop
-from fitstream.consumers.start import generation_of, limits_of
+from fitstream.consumers.start import limits_of
+from fitstream.consumers.stream import open_stream
 from fitstream.monitor import monitored
 from fitstream.repo.database import open_repo
 from fitstream.sealing import DataKeys, master_keys
@@ -23,10 +24,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         open_producer(settings) as producer,
         open_source(settings, settings.topic, GROUP) as source,
     ):
-        generation = await generation_of(repo, settings.topic)
-        dead = DeadLetters(repo, producer, settings.dead_topic, generation)
+        stream = await open_stream(repo, settings.topic)
+        dead = DeadLetters(repo, producer, settings.dead_topic, stream.generation)
         keys = DataKeys(store, master_keys(settings))
-        effect = ArchiveEffect(source, store, keys, dead, generation)
+        effect = ArchiveEffect(source, (store, keys), dead, stream)
         limits = limits_of(settings)._replace(
             max_records=settings.archive_max_records,
             max_bytes=settings.archive_max_bytes,

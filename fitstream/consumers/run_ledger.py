@@ -6,7 +6,8 @@ from fitstream.broker import open_producer, open_source
 from fitstream.consumers.dead_letters import DeadLetters
 from fitstream.consumers.ledger import GROUP, LedgerEffect
 from fitstream.consumers.loop import Loop
-from fitstream.consumers.start import generation_of, limits_of
+from fitstream.consumers.start import limits_of
+from fitstream.consumers.stream import open_stream
 from fitstream.monitor import monitored
 from fitstream.repo.database import open_repo
 from fitstream.settings import Settings
@@ -20,8 +21,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         open_producer(settings) as producer,
         open_source(settings, settings.topic, GROUP) as source,
     ):
-        generation = await generation_of(repo, settings.topic)
-        dead = DeadLetters(repo, producer, settings.dead_topic, generation)
-        effect = LedgerEffect(repo, source, dead, generation)
+        stream = await open_stream(repo, settings.topic)
+        dead = DeadLetters(repo, producer, settings.dead_topic, stream.generation)
+        effect = LedgerEffect(source, dead, stream)
         readiness.is_ready = True
         await Loop(source, effect, limits_of(settings), stop).run()

@@ -20,7 +20,8 @@ async def check_positions(db: Db, topic: str, committed: Mapping[int, int], repo
             report.differs(Finding("count", where, detail))
     for loss in await checks.losses(db):
         where = f"{topic} generation {loss.generation} partition {loss.partition}"
-        detail = f"offsets {loss.first_offset} to {loss.next_offset - 1}, found {loss.found_at:%F}"
+        offsets = f"offsets {loss.first_offset} to {loss.next_offset - 1}"
+        detail = f"of the {loss.reader}: {offsets}, found {loss.found_at:%F}"
         report.differs(Finding("loss", where, detail))
 
 

@@ -18,10 +18,9 @@ from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
 from fitstream.logs import get
 from fitstream.operations.coverage import Coverage
-from fitstream.operations.dead_letters import UNFIT
 from fitstream.repo import progress
 from fitstream.repo.contacts import instant_of
-from fitstream.repo.database import DataError, Repo
+from fitstream.repo.database import Repo
 from fitstream.repo.ledger import LedgerWriter, Written
 from fitstream.repo.progress import Passed
 from fitstream.sealing import DataKeys, unseal
@@ -185,13 +184,13 @@ class Replay:
                 unknown = dict.fromkeys(written.unknown, _UNKNOWN)
                 for values in part.letters(chunk, rejects | unknown):
                     await progress.insert_dead_letter(db, values)
-        except (Rejected, *DataError, *UNFIT) as error:
+        except Rejected as error:
             if len(chunk) > 1:
                 middle = len(chunk) // 2
                 await self._write(part, chunk[:middle])
                 await self._write(part, chunk[middle:])
                 return
-            reason = ("unwritable", f"{type(error).__name__}: {error}")
+            reason = (error.code, error.message)
             async with self._repo.transaction() as db:
                 for values in part.letters(chunk, {chunk[0].offset: reason}):
                     await progress.insert_dead_letter(db, values)

@@ -4,6 +4,7 @@ from fitstream.broker import make_topics, open_positions
 from fitstream.repo import progress
 from fitstream.repo.database import open_repo
 from fitstream.settings import Settings
+from fitstream.store import Store, open_store
 
 ARCHIVE = "archive"
 
@@ -15,15 +16,29 @@ async def adopt_topic(settings: Settings, group: str = ARCHIVE) -> int:
     the ledger had not read is given up by this. Raises Halted while a consumer of the archive's
     `group` still runs, and has changed nothing then.
     """
-    async with open_repo(settings) as repo, open_positions(settings, group) as positions:
+    async with (
+        open_repo(settings) as repo,
+        open_store(settings) as store,
+        open_positions(settings, group) as positions,
+    ):
         starts = await positions.starts()
-        await positions.commit(starts)
+        archived = await archived_generation(store, settings.topic)
         async with repo.transaction() as db:
-            generation = await progress.current_generation(db, settings.topic) + 1
+            await progress.hold_generation(db)  # an archive that starts meanwhile waits for it
+            await positions.commit(starts)
+            known = await progress.current_generation(db, settings.topic)
+            generation = max(known, archived) + 1
             await progress.adopt_generation(db, settings.topic, generation)
             for partition, start in starts.items():
                 await progress.start_progress(db, generation, partition, start)
     return generation
+
+
+async def archived_generation(store: Store, topic: str) -> int:
+    """The newest generation that the archive has objects of, 0 for none: a restored database may
+    know less, and no generation may come twice (see sealing.seal)."""
+    names = await store.list_folders(f"raw/{topic}/")
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 async def create_topics(settings: Settings) -> list[str]:

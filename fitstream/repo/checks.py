@@ -54,8 +54,9 @@ class DeviceGap(msgspec.Struct, frozen=True):
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """A range of offsets that Kafka no longer had when the ledger came to it."""
+    """A range of offsets that Kafka no longer had when the ledger (or archive) came to it."""
 
+    reader: str
     generation: int
     partition: int
     first_offset: int

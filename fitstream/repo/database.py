@@ -7,7 +7,8 @@ into one transaction. Must not hold SQL: that lives in `sql/`.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeVar
+from contextvars import ContextVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import asyncpg
 import msgspec
@@ -35,7 +36,22 @@ RETRYABLE = (
     TimeoutError,
 )
 UniqueViolation = asyncpg.UniqueViolationError
-DataError = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+ConstraintViolation = asyncpg.IntegrityConstraintViolationError
+DataError = (asyncpg.DataError, ConstraintViolation)
+
+
+class Overtaken(Unavailable):
+    """Another transaction changed the same rows first; the same call may be judged anew."""
+
+
+class _Joined(NamedTuple):
+    """A transaction that one task wants all of its calls to be part of."""
+
+    db: Db
+    task: asyncio.Task[Any] | None
+
+
+_joined: ContextVar[_Joined | None] = ContextVar("joined", default=None)
 
 
 class Repo:
@@ -49,13 +65,19 @@ class Repo:
     async def connection(self) -> AsyncIterator[Db]:
         """A connection in autocommit; raises Unavailable when none comes in time."""
         try:
+            if (joined := _joined_now()) is not None:
+                async with joined.transaction():  # an error here undoes this part only
+                    yield joined
+                return
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as db:
                 yield db
+        except asyncpg.SerializationError as error:
+            raise Overtaken("postgres", f"{type(error).__name__}: {error}") from error
         except asyncpg.DataError as error:
             raise _refused(error) from error
         except asyncpg.SyntaxOrAccessError as error:
             text = f"the database does not fit this version of fitstream: {error}"
-            raise Halted(text) from error
+            raise Halted(text, "schema_differs") from error
         except RETRYABLE as error:
             if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
                 raise _refused(error) from error  # the driver could not encode a value
@@ -65,12 +87,33 @@ class Repo:
     async def transaction(
         self, isolation: Isolation = "read_committed", readonly: bool = False
     ) -> AsyncIterator[Db]:
-        """A transaction: commits on leaving, rolls back on any error."""
+        """A transaction: commits on leaving, rolls back on any error.
+
+        Inside `joined` it is a part of that one, whose isolation holds.
+        """
+        if _joined_now() is not None:
+            async with self.connection() as db:
+                yield db
+            return
         async with (
             self.connection() as db,
             db.transaction(isolation=isolation, readonly=readonly),
         ):
             yield db
+
+    @asynccontextmanager
+    async def joined(self, isolation: Isolation = "read_committed") -> AsyncIterator[Db]:
+        """One transaction for all that the current task does until it leaves.
+
+        Connections and transactions that the task opens meanwhile are parts of it: they see its
+        changes, and are undone with it. Tasks that it starts have connections of their own.
+        """
+        async with self.transaction(isolation) as db:
+            token = _joined.set(_Joined(db, asyncio.current_task()))
+            try:
+                yield db
+            finally:
+                _joined.reset(token)
 
     async def ping(self) -> None:
         """Raises Unavailable unless the database answers."""
@@ -125,6 +168,12 @@ async def execute(db: Db, name: str, *args: object) -> int:
     status: str = await db.execute(sql(name), *args)
     count = status.rpartition(" ")[2]
     return int(count) if count.isdigit() else 0
+
+
+def _joined_now() -> Db | None:
+    """The connection of the current task's `joined` transaction, if it is in one."""
+    found = _joined.get()
+    return found.db if found is not None and found.task is asyncio.current_task() else None
 
 
 def _refused(error: Exception) -> Rejected:

@@ -33,7 +33,7 @@ class DueJob(msgspec.Struct, frozen=True):
     id: str
     kind: str
     queue: str
-    attempts: int
+    lease_epoch: int
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ Shared by the ledger consumer and by replays, which leave the consumer's progres
 commit anything to Kafka.
 """
 
+import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -11,10 +12,17 @@ import msgspec
 
 from fitstream import events
 from fitstream.clock import Week, Zones, ZoneSpan, week_of
-from fitstream.errors import Conflict
+from fitstream.errors import Conflict, Rejected
 from fitstream.events import SampleBatch
 from fitstream.repo.contacts import Contact, instant_of, touch_customers, touch_devices
-from fitstream.repo.database import Db, UniqueViolation, execute, fetch
+from fitstream.repo.database import (
+    ConstraintViolation,
+    DataError,
+    Db,
+    UniqueViolation,
+    execute,
+    fetch,
+)
 from fitstream.repo.queries import sql
 
 COLUMNS = (
@@ -24,6 +32,8 @@ COLUMNS = (
     "light_min", "moderate_min", "vigorous_min", "sedentary_min", "sleep_min", "floors",
 )  # fmt: skip
 _OFFSET_BITS = 48
+# What values that no row can hold raise, where they meet merge rule, calendar and driver.
+UNFIT = (ValueError, IndexError, OverflowError, struct.error)
 
 SampleTuple = tuple[int | None, ...]
 Key = tuple[int, int, int]
@@ -110,7 +120,20 @@ class LedgerWriter:
     async def merge(
         self, db: Db, generation: int, batches: Sequence[tuple[int, SampleBatch]]
     ) -> Written:
-        """The same for batches by offset that are read again: progress stays where it is."""
+        """The same for batches by offset that are read again: progress stays where it is.
+
+        Raises Rejected(unwritable) when a batch holds what no table can; any other error is a bug.
+        """
+        try:
+            return await self._merge(db, generation, batches)
+        except (*DataError, *UNFIT) as error:
+            if (refusal := _refusal(error, batches)) is None:
+                raise
+            raise refusal from error
+
+    async def _merge(
+        self, db: Db, generation: int, batches: Sequence[tuple[int, SampleBatch]]
+    ) -> Written:
         refs = await _devices(db, {batch.device_id for _, batch in batches})
         undone = await _undone(db, refs)
         living = [(offset, batch) for offset, batch in batches if batch.device_id not in undone]
@@ -142,6 +165,14 @@ class LedgerWriter:
         await _copy(db, "stage", stage.rows)
         await execute(db, "ledger.find_conflicts")
         return await fetch(db, Upserted, "ledger.upsert_stage", *_bounds(stage.weeks))
+
+
+def _refusal(error: Exception, batches: Sequence[tuple[int, SampleBatch]]) -> Rejected | None:
+    """The error as the data's fault, None where the data is sound and the program is not."""
+    if isinstance(error, ConstraintViolation):
+        return Rejected("unwritable", f"{type(error).__name__}: {error}")
+    found = next((text for _, batch in batches if (text := events.misfit(batch))), "")
+    return Rejected("unwritable", f"{found}: {type(error).__name__}") if found else None
 
 
 async def _copy(db: Db, table: str, rows: dict[Key, SampleTuple]) -> None:

@@ -41,13 +41,33 @@ async def start_progress(db: Db, generation: int, partition: int, offset: int) -
 
 async def skip_lost(db: Db, generation: int, partition: int, span: tuple[int, int]) -> None:
     """Records a proven loss [from, to) and moves past it, in the caller's transaction."""
-    await execute(db, "progress.insert_loss", generation, partition, *span)
+    await _note_loss(db, "ledger", (generation, partition), span)
     await execute(db, "progress.skip_lost", generation, partition, *span)
+
+
+async def note_archive_loss(db: Db, generation: int, partition: int, span: tuple[int, int]) -> None:
+    """Records that the archive lacks [from, to) for ever: a replay will not bring it back."""
+    await _note_loss(db, "archive", (generation, partition), span)
+
+
+async def _note_loss(db: Db, reader: str, place: tuple[int, int], span: tuple[int, int]) -> None:
+    await execute(db, "progress.insert_loss", reader, *place, *span)
 
 
 async def current_generation(db: Db, topic: str) -> int:
     """Generation of `topic`, 1 before anything was adopted."""
     return await fetch_value(db, "progress.current_generation", topic) or 1
+
+
+async def settled_generation(db: Db, topic: str) -> int:
+    """The same, after whoever adopts the topic just now has finished; in a transaction."""
+    await execute(db, "progress.wait_for_adoption")
+    return await current_generation(db, topic)
+
+
+async def hold_generation(db: Db) -> None:
+    """Keeps `settled_generation` of others waiting until the caller's transaction ends."""
+    await execute(db, "progress.hold_generation")
 
 
 async def adopt_generation(db: Db, topic: str, generation: int) -> None:

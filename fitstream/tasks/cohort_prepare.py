@@ -101,7 +101,10 @@ def _joined(tables: list[Any]) -> bytes:
 async def _plan(
     context: JobContext, dataset_hash: str, weeks: list[PinnedWeek], recipe: Recipe
 ) -> None:
-    """Inserts the run (once per dataset and recipe) and ends this job, in one transaction."""
+    """Inserts the run (once per dataset and recipe) and ends this job, in one transaction.
+
+    A run that has failed or was cancelled is done again; one that succeeded stands for this one.
+    """
     named = recipe_hash(recipe)
     new_job = NewJob(
         kind="train_cohort",
@@ -112,7 +115,7 @@ async def _plan(
         parent_id=context.job.id,
     )
     async with context.repo.transaction() as db:
-        run_id = await jobs.insert_job(db, new_job)
+        run_id = await jobs.insert_or_repeat(db, new_job)
         await models.insert_run(
             db,
             NewRun(

@@ -69,6 +69,14 @@ class StoreContract:
         assert await keys_of(store) == sorted(names)
         assert await keys_of(store, "a/") == ["a/1", "a/10", "a/2", "a/sub/x"]
         assert await keys_of(store, "z") == []
+        assert [key async for key in store.list_keys("a/", "a/10")] == ["a/2", "a/sub/x"]
+        assert [key async for key in store.list_keys("a/", "a/15")] == ["a/2", "a/sub/x"]
+
+    async def test_folders_are_listed_each_once(self, store: Store) -> None:
+        for name in ("raw/t/1/0/a", "raw/t/1/0/b", "raw/t/12/3/a", "raw/t/2/0/a", "raw/t/x"):
+            await store.put_new(name, b"1")
+        assert sorted(await store.list_folders("raw/t/")) == ["1", "12", "2"]
+        assert await store.list_folders("raw/u/") == []
 
     async def test_a_listing_tells_size_and_age(self, store: Store) -> None:
         before = datetime.now(UTC) - timedelta(seconds=2)

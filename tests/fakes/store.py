@@ -33,10 +33,15 @@ class FakeStore(Store):
         self._check()
         return key in self.objects
 
-    async def list_objects(self, prefix: str = "") -> AsyncIterator[Listed]:
+    async def list_folders(self, prefix: str) -> list[str]:
+        self._check()
+        inside = [key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)]
+        return sorted({name.partition("/")[0] for name in inside if "/" in name})
+
+    async def list_objects(self, prefix: str = "", after: str = "") -> AsyncIterator[Listed]:
         self._check()
         for key in sorted(self.objects):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key > after:
                 yield Listed(key, len(self.objects[key]), datetime.now(UTC))
 
     async def delete(self, key: str) -> None:

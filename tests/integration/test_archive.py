@@ -5,6 +5,7 @@ import pytest
 
 from fitstream.consumers.archive import ArchiveEffect, archive_key, decode_archive
 from fitstream.consumers.loop import Span
+from fitstream.consumers.stream import Stream
 from fitstream.errors import Halted
 from fitstream.ids import new_id
 from fitstream.sealing import DataKeys, master_keys, unseal
@@ -23,7 +24,7 @@ async def test_records_open_with_their_customers_key_and_a_repeat_is_the_same_ob
     items = [(each, customer) for each in records]
     async with open_store(services) as store:
         keys = DataKeys(store, master_keys(services))
-        effect = ArchiveEffect(None, store, keys, None, 1)  # type: ignore[arg-type]
+        effect = ArchiveEffect(None, (store, keys), None, Stream(None, topic, 1))  # type: ignore[arg-type]
         await effect.write(0, Span(0, 3, "b"), items)
         await effect.write(0, Span(0, 3, "b"), items)
         found = decode_archive(await store.get(archive_key(topic, 1, 0, (0, 2))))
@@ -36,7 +37,8 @@ async def test_records_open_with_their_customers_key_and_a_repeat_is_the_same_ob
 async def test_other_records_under_one_name_halt_the_archive(services: Settings) -> None:
     topic, customer = new_id("topic"), new_id("cus")
     async with open_store(services) as store:
-        effect = ArchiveEffect(None, store, DataKeys(store, master_keys(services)), None, 1)  # type: ignore[arg-type]
+        keys = DataKeys(store, master_keys(services))
+        effect = ArchiveEffect(None, (store, keys), None, Stream(None, topic, 1))  # type: ignore[arg-type]
         first = record(0, topic=topic, key=customer.encode())
         await effect.write(0, Span(0, 1, "b"), [(first, customer)])
         other = first._replace(value=first.value + b"x")

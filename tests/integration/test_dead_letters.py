@@ -140,7 +140,12 @@ async def test_a_row_that_no_table_can_hold_stays_parked(admin: Client, rows: Re
 
 async def test_a_discarded_one_is_kept_and_cannot_be_replayed(admin: Client, rows: Repo) -> None:
     letter = await park(rows, b"x", "undecodable")
-    assert (await admin.settle_letter(letter, "discard")).state == "discarded"
+    assert (await admin.dead_letter(letter)).settled_at is None
+    settled = await admin.settle_letter(letter, "discard")
+    assert settled.state == "discarded"
+    assert settled.settled_at is not None
+    async with rows.connection() as db:  # the account that the administrator's key belongs to
+        assert await db.fetchval("SELECT 1 FROM account WHERE id = $1", settled.settled_by)
     for way in ("replay", "discard"):
         with pytest.raises(Conflict):
             await admin.settle_letter(letter, way)  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ from fitstream.ids import new_id
 from fitstream.repo import jobs
 from fitstream.repo.database import Repo
 from fitstream.repo.jobs import NewJob
+from fitstream.tasks import old_jobs
+from fitstream.tasks.old_jobs import forget_jobs
 
 pytestmark = pytest.mark.stack
 
@@ -109,3 +111,74 @@ async def test_only_a_failed_or_cancelled_job_runs_again(repo: Repo) -> None:
         await jobs.retry(db, job_id)
         again = await jobs.get_job(db, job_id)
     assert (again.state, again.error, again.attempts) == ("queued", None, 0)
+
+
+async def test_a_wait_for_a_service_and_a_job_given_back_cost_no_attempt(repo: Repo) -> None:
+    job_id = await insert(repo, new_job())
+    for waits, put_back in enumerate((jobs.wait_for_service, None, jobs.wait_for_service)):
+        async with repo.transaction() as db:
+            claimed = await jobs.claim_job(db, job_id, "w", 60)
+            assert claimed is not None
+            assert (claimed.attempts, claimed.waits) == (1, (waits + 1) // 2)
+            if put_back is None:
+                await jobs.give_back(db, claimed)
+            else:
+                await put_back(db, claimed, 0, "s3 was away")
+        async with repo.transaction() as db:
+            assert job_id in [job.id for job in await jobs.due_jobs(db, 60)]
+            with pytest.raises(Conflict):  # whoever still works on it cannot commit any more
+                async with db.transaction():
+                    await jobs.finish_job(db, claimed, "succeeded", {})
+
+
+async def test_a_plan_repeats_what_failed_and_leaves_what_succeeded(repo: Repo) -> None:
+    new = new_job()
+    job_id = await insert(repo, new)
+    for state, after in (("failed", "queued"), ("cancelled", "queued"), ("succeeded", "succeeded")):
+        async with repo.transaction() as db:
+            claimed = await jobs.claim_job(db, job_id, "w", 60)
+            assert claimed is not None
+            await jobs.finish_job(db, claimed, state, {})
+        async with repo.transaction() as db:
+            assert await jobs.insert_or_repeat(db, new) == job_id
+            assert (await jobs.get_job(db, job_id)).state == after
+
+
+async def test_old_rows_of_what_ended_well_are_forgotten_and_nothing_else(repo: Repo) -> None:
+    ended = {
+        name: await insert(repo, new_job(kind=kind))
+        for name, kind in (
+            ("old", "week_finished"), ("parent", "forecast"), ("young", "forecast"),
+            ("failed", "forecast"), ("run", "train_cohort"),
+        )
+    }  # fmt: skip
+    child = await insert(repo, new_job(kind="forecast", parent_id=ended["parent"]))
+    waiting = await insert(repo, new_job(kind="forecast"))
+    async with repo.transaction() as db:
+        await db.execute(
+            "UPDATE job SET state = 'succeeded', done_at = now() - interval '100 days'"
+            " WHERE id = ANY($1)",
+            list(ended.values()),
+        )
+        await db.execute("UPDATE job SET state = 'failed' WHERE id = $1", ended["failed"])
+        await db.execute("UPDATE job SET done_at = now() WHERE id = $1", ended["young"])
+    assert await forget_jobs(repo, 90) >= 1
+    assert await forget_jobs(repo, 90) == 0
+    async with repo.connection() as db:
+        left = {row["id"] for row in await db.fetch("SELECT id FROM job")}
+    kept = {ended[name] for name in ("parent", "young", "failed", "run")} | {child, waiting}
+    assert kept <= left
+    assert ended["old"] not in left
+
+
+async def test_many_old_rows_are_forgotten_in_portions(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(old_jobs, "_AT_ONCE", 3)
+    async with repo.transaction() as db:
+        await db.execute(
+            "INSERT INTO job (id, kind, queue, dedupe_key, state, done_at)"
+            " SELECT 'old_' || n, 'week_finished', 'none', 'old_' || n, 'succeeded',"
+            " now() - interval '91 days' FROM generate_series(1, 10) n"
+        )
+    assert await forget_jobs(repo, 90) == 10

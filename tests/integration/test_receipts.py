@@ -16,6 +16,7 @@ from fitstream.client.data import Receipt
 from fitstream.clock import slot_of
 from fitstream.consumers.archive import ArchiveEffect
 from fitstream.consumers.loop import Span
+from fitstream.consumers.stream import Stream
 from fitstream.errors import Rejected
 from fitstream.events import SampleBatch, SampleColumns, decode, encode_columns
 from fitstream.events import encode as encode_batch
@@ -216,7 +217,7 @@ async def test_a_receipt_is_proven_from_the_archive_when_kafka_has_let_go(
     old = record(7, topic=settings.topic, key=key)._replace(value=encode_batch(batch))
     async with open_store(settings) as store:
         keys = DataKeys(store, master_keys(settings))
-        effect = ArchiveEffect(None, store, keys, None, 1)  # type: ignore[arg-type]
+        effect = ArchiveEffect(None, (store, keys), None, Stream(None, settings.topic, 1))  # type: ignore[arg-type]
         await effect.write(0, Span(7, 8, "b"), [(old, batch.customer_id)])
     said = {
         "batch_id": "b",

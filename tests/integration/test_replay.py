@@ -14,6 +14,7 @@ from fitstream.clock import slot_of
 from fitstream.consumers.archive import ArchiveEffect
 from fitstream.consumers.loop import Span
 from fitstream.consumers.roller import Roller
+from fitstream.consumers.stream import Stream
 from fitstream.errors import NotFound
 from fitstream.events import SampleBatch, SampleColumns
 from fitstream.ids import new_id
@@ -128,7 +129,9 @@ class System:
 
     async def archive(self, partition: int, *cuts: tuple[int, int]) -> None:
         """Objects of a partition, by the offsets [first, next) that each holds; all in one else."""
-        effect = ArchiveEffect(None, self.store, self.keys, None, 1)  # type: ignore[arg-type]
+        effect = ArchiveEffect(
+            None, (self.store, self.keys), None, Stream(None, self.settings.topic, 1)
+        )  # type: ignore[arg-type]
         lines = self.lines[partition]
         for first, end in cuts or [(0, len(lines))]:
             items = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fitstream import events
 from fitstream.errors import Rejected
 from fitstream.events import SampleBatch, SampleColumns
-from fitstream.merge import NAMES, NOTHING, make_row
+from fitstream.merge import METRICS, NAMES, NOTHING, make_row
 from tests.factories import SLOT, sample_batch, values
 
 Built = dict[str, Any]
@@ -135,3 +135,31 @@ def test_a_published_version_keeps_its_bytes() -> None:
         "received_at": 3,
         "columns": {"slot": [1], "steps": [2]},
     }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"columns": SampleColumns(slot=[2**31])},
+        {"columns": SampleColumns(slot=[-(2**40)])},
+        {"columns": SampleColumns(slot=[1, 2], steps=[None, 2**15])},
+        {"columns": SampleColumns(slot=[1], distance_m=[-(2**31)])},
+        {"columns": SampleColumns(slot=[1], rev=-1)},
+        {"columns": SampleColumns(slot=[1], tz_offset_min=[40_000])},
+        {"columns": SampleColumns(slot=[1], deleted=[1])},
+        {"received_at": 2**62},
+        {"sent_at": -(2**62)},
+        {"complete_through": 2**50},
+        {"rejects": [(2**50, "too_old")]},
+        {"app_version": "1.0\0"},
+        {"rejects": [(None, "\ud800")]},
+    ],
+)
+def test_a_value_that_no_table_can_hold_is_named(fields: dict[str, Any]) -> None:
+    assert events.misfit(sample_batch(**fields))
+
+
+def test_the_largest_and_smallest_values_of_the_contract_fit() -> None:
+    ends = {m.name: [m.low * m.scale, m.high * m.scale, None] for m in METRICS}
+    sent = SampleColumns(slot=[SLOT] * 3, tz_offset_min=[-840, 840, 0], rev=2**31 - 1, **ends)
+    assert events.misfit(sample_batch(columns=sent, complete_through=SLOT)) == ""

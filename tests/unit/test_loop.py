@@ -21,7 +21,8 @@ LIMITS = Limits(
 class FakeEffect:
     """Keeps what was applied, and its own progress; values may ask for trouble.
 
-    `poison`: decode refuses · `bug`: decode raises · `unwritable`: a write with it raises.
+    `poison`: decode refuses · `unwritable`: a write with it is refused · `bug` and `write bug`:
+    decode, or a write, fails as a program does.
     """
 
     def __init__(self) -> None:
@@ -56,7 +57,9 @@ class FakeEffect:
             raise self.failures.pop(0)
         values = [value for _, value in items]
         if b"unwritable" in values:
-            raise ValueError("out of range")
+            raise Rejected("unwritable", "out of range")
+        if b"write bug" in values:
+            raise TypeError("no such argument")
         if span.first != self.progress.get(partition, 0):
             raise Conflict("stale", "another consumer was here")
         self.writes.append((partition, span, values))
@@ -227,11 +230,22 @@ async def test_stop_in_an_outage_leaves_and_commits_nothing() -> None:
 
 async def test_a_poison_record_is_parked_and_its_neighbours_are_applied() -> None:
     stage = Stage()
-    stage.send(b"a", b"poison", b"b", b"bug", b"c")
+    stage.send(b"a", b"poison", b"b", b"poison", b"c")
     await stage.run_until(lambda: len(stage.effect.applied) == 3)
     assert stage.effect.applied == [b"a", b"b", b"c"]
     assert stage.effect.parked == [(1, "undecodable"), (3, "undecodable")]
     assert stage.committed == 5
+
+
+@pytest.mark.parametrize("value", [b"bug", b"write bug"])
+async def test_an_error_of_the_program_halts_and_parks_nothing(value: bytes) -> None:
+    stage = Stage()
+    stage.send(b"a", b"b", value, b"c")
+    error = await stage.fails()
+    assert isinstance(error, Halted)
+    assert error.code == "program_error"
+    assert "offset" in str(error)
+    assert (stage.effect.parked, stage.effect.writes, stage.committed) == ([], [], None)
 
 
 async def test_a_batch_of_poison_alone_still_moves_on() -> None:
@@ -269,7 +283,7 @@ async def test_the_spans_of_a_narrowed_batch_touch_and_never_overlap() -> None:
 async def test_one_moment_of_trouble_parks_nothing() -> None:
     stage = Stage()
     stage.send(b"a", b"b")
-    stage.effect.failures = [ValueError("once")]
+    stage.effect.failures = [Rejected("unwritable", "once")]
     await stage.run_until(lambda: stage.effect.applied == [b"a", b"b"])
     assert stage.effect.parked == []
 

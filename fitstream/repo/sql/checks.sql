@@ -35,8 +35,8 @@ WHERE s.customer_no = $1 GROUP BY d.id HAVING max(s.slot) - min(s.slot) + 1 > co
 
 -- name: losses -> Loss
 -- Proven losses that no person has acknowledged.
-SELECT generation, partition, first_offset, next_offset, found_at FROM ingest_loss
-WHERE acknowledged_at IS NULL ORDER BY generation, partition, first_offset
+SELECT reader, generation, partition, first_offset, next_offset, found_at FROM ingest_loss
+WHERE acknowledged_at IS NULL ORDER BY reader, generation, partition, first_offset
 
 -- name: acknowledge_losses
 -- A person has seen every loss up to now.

@@ -10,7 +10,7 @@ SELECT id FROM job WHERE dedupe_key = $1
 
 -- name: due_jobs -> DueJob
 -- Queued jobs whose time has come and running ones whose lease is over, not told for a while.
-SELECT id, kind, queue, attempts FROM job
+SELECT id, kind, queue, lease_epoch FROM job
 WHERE ((state = 'queued' AND run_after <= now()) OR (state = 'running' AND lease_until < now()))
   AND queue <> 'none' AND (sent_at IS NULL OR sent_at < now() - make_interval(secs => $1))
 ORDER BY run_after LIMIT 200

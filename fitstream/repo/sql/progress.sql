@@ -14,12 +14,21 @@ WHERE generation = $1 AND partition = $2 AND next_offset = $3
 
 -- name: insert_loss
 -- A proven loss, kept until a person has acknowledged it.
-INSERT INTO ingest_loss (generation, partition, first_offset, next_offset) VALUES ($1, $2, $3, $4)
+INSERT INTO ingest_loss (reader, generation, partition, first_offset, next_offset)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING
 
 -- name: current_generation
 -- Generation of a topic; raised only by `fitstream topics --adopt`.
 SELECT max(generation) FROM topic_generation WHERE topic = $1
+
+-- name: wait_for_adoption
+-- Nobody adopts a topic until the caller's transaction ends.
+SELECT pg_advisory_xact_lock_shared(7310416)
+
+-- name: hold_generation
+-- Alone while a topic is adopted.
+SELECT pg_advisory_xact_lock(7310416)
 
 -- name: insert_generation
 -- A new generation of a topic.

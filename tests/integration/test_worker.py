@@ -1,0 +1,130 @@
+"""A worker that is told to stop, or whose child dies: what becomes of the job it had claimed."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from fitstream import worker
+from fitstream.consumers.dispatcher import Dispatcher
+from fitstream.ids import new_id
+from fitstream.jobs import open_jobs
+from fitstream.repo import jobs
+from fitstream.repo.database import Repo
+from fitstream.repo.jobs import ClaimedJob, Job, NewJob
+from fitstream.settings import Settings
+from tests.real import eventually
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning"),  # of arq
+]
+
+
+@pytest.fixture
+async def job_id(repo: Repo) -> AsyncIterator[str]:
+    """A job in a queue that nobody else serves."""
+    queue = new_id("queue")
+    new = NewJob(kind="test", queue=queue, dedupe_key=queue)
+    async with repo.transaction() as db:
+        made = await jobs.insert_job(db, new)
+    yield made
+    async with repo.transaction() as db:
+        await db.execute("UPDATE job SET state = 'cancelled' WHERE id = $1", made)
+
+
+async def job_of(repo: Repo, job_id: str) -> Job:
+    async with repo.connection() as db:
+        return await jobs.get_job(db, job_id)
+
+
+def does(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """What a child does instead of the job."""
+
+    def command(_: ClaimedJob) -> list[str]:
+        return [sys.executable, "-c", code]
+
+    monkeypatch.setattr(worker, "child_command", command)
+
+
+@asynccontextmanager
+async def working(services: Settings, queue: str) -> AsyncIterator[asyncio.Event]:
+    """A worker of `queue`; told to stop at the end, if it was not before."""
+    settings = msgspec.structs.replace(services, worker_queues=queue, metrics_port=0)
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run_worker(settings, stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await running
+
+
+async def test_a_worker_that_is_told_to_stop_gives_its_job_back_without_an_attempt(
+    services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does(monkeypatch, "import time; time.sleep(60)")
+    queue = (await job_of(repo, job_id)).queue
+
+    async def is_running() -> bool:
+        return (await job_of(repo, job_id)).state == "running"
+
+    async with open_jobs(services) as doorbell:
+        dispatcher = Dispatcher(repo, doorbell, services)
+        async with working(services, queue):
+            await dispatcher.ring_due()
+            await eventually(is_running)
+        found = await job_of(repo, job_id)
+        assert (found.state, found.attempts, found.error) == ("queued", 0, None)
+        does(monkeypatch, "raise SystemExit(9)")
+        async with working(services, queue):  # told again at once, not after the lease
+            await dispatcher.ring_due()
+
+            async def has_ended() -> bool:
+                return (await job_of(repo, job_id)).state == "failed"
+
+            await eventually(has_ended)
+    assert (await job_of(repo, job_id)).attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "spent"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", (1, 0)),
+        ("raise SystemExit(75)", (0, 1)),  # a service was away
+    ],
+)
+async def test_a_killed_child_costs_an_attempt_and_an_outage_none(
+    services: Settings,
+    repo: Repo,
+    job_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    spent: tuple[int, int],
+) -> None:
+    attempts, waits = spent
+    does(monkeypatch, code)
+    await worker.JobRunner(repo, services).run(job_id)
+    found = await job_of(repo, job_id)
+    assert (found.state, found.attempts) == ("queued", attempts)
+    async with repo.connection() as db:
+        assert await db.fetchval("SELECT waits FROM job WHERE id = $1", job_id) == waits
+        assert await db.fetchval("SELECT run_after > now() FROM job WHERE id = $1", job_id)
+
+
+async def test_who_waits_for_ever_fails_at_last(
+    services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does(monkeypatch, "raise SystemExit(75)")
+    runner = worker.JobRunner(repo, msgspec.structs.replace(services, job_attempts_max=1))
+    async with repo.connection() as db:
+        await db.execute("UPDATE job SET waits = 1000 WHERE id = $1", job_id)
+    for _ in range(2):
+        async with repo.connection() as db:
+            await db.execute("UPDATE job SET run_after = now() WHERE id = $1", job_id)
+        await runner.run(job_id)
+    found = await job_of(repo, job_id)
+    assert (found.state, found.error) == ("failed", "gave up after 1 attempts")
