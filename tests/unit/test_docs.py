@@ -28,7 +28,7 @@ SETTING = re.compile(r"^\| `FITSTREAM_(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|
 SPEAKING = (
     "gateway/api/*.py", "gateway/*.py", "samples.py", "posts.py", "clock.py",
     "repo/accounts.py", "repo/customers.py", "repo/devices.py", "repo/jobs.py",
-    "repo/dead_letters.py", "operations/dead_letters.py",
+    "repo/dead_letters.py", "operations/dead_letters.py", "repo/uploads.py", "uploads/*.py",
 )  # fmt: skip
 RAISED = re.compile(r"\b(?:Rejected|Conflict|Verdict)\(\s*(?:\w+, )?\"([a-z_]+)\"")
 NOTED = re.compile(r"_note\([^\n]*\"([a-z_]+)\"|return \"([a-z_]+)\"|_code\([^\n]*\"([a-z_]+)\"\)")
