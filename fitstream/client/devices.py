@@ -39,7 +39,7 @@ class DeviceCalls:
         """The device with a new key; the one it had ends, at once or after `overlap_s`."""
         path = f"{_of(customer_id)}/{quote(device.id)}/keys"
         key = await self._put(path, KeyMade, {"overlap_s": overlap_s})
-        return NewDevice(**msgspec.structs.asdict(device), key=key.key)
+        return NewDevice(**msgspec.structs.asdict(device) | {"key": key.key})
 
     async def change_device(self, customer_id: str, device_id: str, **fields: Any) -> Device:
         """Changes name, priority, post interval or pause; what is left out stays."""

@@ -55,18 +55,21 @@ async def create_device(
 
 async def add_device(db: Db, customer_no: int, new: NewDevice) -> Device:
     """A new device. Raises Conflict(too_many_devices) beyond LIVE_MAX of one customer."""
-    if (
-        new.kind != "upload"
-        and await fetch_value(db, "devices.count_live", customer_no) >= LIVE_MAX
-    ):
-        text = f"a customer has at most {LIVE_MAX} devices; remove one that is not used any more"
-        raise Conflict("too_many_devices", text)
+    if new.kind != "upload":
+        await _check_room(db, customer_no)
     ranked = PRIORITIES[new.kind] if new.priority is None else new.priority
     values = (new_id("dev"), customer_no, new.kind, new.name, ranked, new.app_version)
     found = await fetch_one(db, Device, "devices.insert_device", *values)
     if found is None:
         raise NotFound("the new device")
     return found
+
+
+async def _check_room(db: Db, customer_no: int) -> None:
+    await execute(db, "devices.lock_customer", customer_no)
+    if await fetch_value(db, "devices.count_live", customer_no) >= LIVE_MAX:
+        text = f"a customer has at most {LIVE_MAX} devices; remove one that is not used any more"
+        raise Conflict("too_many_devices", text)
 
 
 async def list_devices(db: Db, customer_no: int) -> list[Device]:

@@ -12,11 +12,12 @@ from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.api import devices as device_views
 from fitstream.gateway.api.devices import CreateDevice
+from fitstream.gateway.device_keys import issue_key
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import sentence_of
-from fitstream.ids import new_key
-from fitstream.repo import customers, devices, keys
+from fitstream.repo import customers, devices
+from fitstream.repo.devices import NewDevice
 
 KINDS = {"watch": "Watch", "phone": "Phone", "upload": "Upload of files", "other": "Other"}
 
@@ -55,13 +56,12 @@ async def add_device(request: web.Request, viewer: Viewer) -> web.StreamResponse
     except Rejected as error:
         page = await _page(request, {"error": sentence_of(error), "name": posted.get("name", "")})
         return html(request, "admin/devices.html", viewer.shell("customers"), page, 422)
-    key = new_key()
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
-        device = await devices.create_device(
-            db, customer.customer_no, wanted.kind, wanted.name, wanted.priority
-        )
-        await keys.insert_device_key(db, key, device.device_no)
+        new = NewDevice(wanted.kind, wanted.name, wanted.priority)
+        device = await devices.add_device(db, customer.customer_no, new)
+        key = await issue_key(request.app, db, device.device_no)
+        await device_views.note(db, request, "device.added", device)
     page = await _page(request, {"key": key.text, "key_of": device.name})
     return html(request, "admin/devices.html", viewer.shell("customers"), page, 201)
 

@@ -16,12 +16,13 @@ SELECT device_no, id, customer_no, kind, name, priority, created_at, removed_at,
        post_interval_s, paused
 FROM device WHERE customer_no = $1 ORDER BY priority, id
 
+-- name: lock_customer
+-- Of two that add a device at once, the second counts what the first has added.
+SELECT 1 FROM customer WHERE customer_no = $1 FOR NO KEY UPDATE
+
 -- name: count_live
--- Devices that a customer could still use, uploads apart; the customer is locked, so that two at
--- once cannot both be the last.
-SELECT count(*) FROM device d
-WHERE d.removed_at IS NULL AND d.kind <> 'upload'
-  AND d.customer_no = (SELECT customer_no FROM customer WHERE customer_no = $1 FOR NO KEY UPDATE)
+-- Devices that a customer could still use, uploads apart.
+SELECT count(*) FROM device WHERE customer_no = $1 AND removed_at IS NULL AND kind <> 'upload'
 
 -- name: remove_device
 -- Keeps the data of a device and refuses its posts.
