@@ -17,6 +17,7 @@ from fitstream.client.data import (
     Items,
     LoggedIn,
     Me,
+    Programme,
     Receipt,
     Week,
     WeekSlots,
@@ -51,9 +52,16 @@ class Client(AccountCalls, DeviceCalls):
         return Client(self._api.as_who(token, forwarded))
 
     # People
-    async def login(self, email: str, password: str) -> LoggedIn:
-        """A new session token; raises Rejected(wrong_credentials)."""
-        return await self._send("/v1/auth/login", LoggedIn, {"email": email, "password": password})
+    async def login(self, email: str, password: str, agent: str = "") -> LoggedIn:
+        """A new session token; raises Rejected(wrong_credentials), or
+        Rejected(second_factor_required) with `extra["challenge"]`.
+
+        `agent` is the browser that a page logs in for, as the list of sessions shows it.
+        """
+        body = msgspec.json.encode({"email": email, "password": password})
+        headers = {"User-Agent": agent[:256]} if agent else {}
+        answer = await self._api.send(Call("POST", "/v1/auth/login", body=body, headers=headers))
+        return msgspec.json.decode(answer.body, type=LoggedIn)
 
     async def logout(self) -> None:
         """Ends the session of this caller."""
@@ -64,6 +72,14 @@ class Client(AccountCalls, DeviceCalls):
         return await self._read("/v1/me", Me)
 
     # Customers
+    async def programmes(self, after: str = "") -> Items[Programme]:
+        """A page of programmes, oldest first."""
+        return await self._read("/v1/programmes", Items[Programme], {"after": after})
+
+    async def create_programme(self, programme_id: str, name: str) -> Programme:
+        """A new programme; raises Conflict(exists)."""
+        return await self._send("/v1/programmes", Programme, {"id": programme_id, "name": name})
+
     async def create_customer(self, zone: str, **fields: Any) -> Customer:
         """A new customer; raises Conflict(exists) whose `existing_id` has it."""
         return await self._send("/v1/customers", Customer, {"zone": zone, **fields})

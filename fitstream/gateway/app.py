@@ -18,9 +18,11 @@ from fitstream.gateway.api import (
     invites,
     jobs,
     mappings,
+    oauth,
     pairing,
     people,
     profile,
+    programmes,
     readings,
     receipt_keys,
     samples_post,
@@ -32,6 +34,7 @@ from fitstream.gateway.api import (
     weeks,
 )
 from fitstream.gateway.credentials import KeyCache
+from fitstream.gateway.dev_mail import add_dev_mail
 from fitstream.gateway.digest import Digest
 from fitstream.gateway.keys import (
     DIGEST,
@@ -75,9 +78,11 @@ API = (
     invites,
     jobs,
     mappings,
+    oauth,
     pairing,
     people,
     profile,
+    programmes,
     readings,
     receipt_keys,
     samples_post,
@@ -123,6 +128,7 @@ def make_app(
     app[ROUTE_TABLE] = route_table(api_routes())
     add_routes(app)
     add_pages(app)
+    add_dev_mail(app)
     return app
 
 

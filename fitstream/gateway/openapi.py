@@ -66,6 +66,8 @@ TAGS = {
     "models": "Training runs, models and forecasts.",
     "operations": "Jobs, dead letters, and how the system does.",
     "people": "Log-in, sessions, and who is who.",
+    "oauth": "OAuth 2.0: tokens for programs, and what customers let them do.",
+    "access": "Staff, programs and their keys, and the audit log.",
     "system": "Time, health, and this document.",
 }
 _HEADERS = {

@@ -78,7 +78,7 @@ _allow({"admin"}, "import_customers", "export_customers", "patch_programme")
 # Customers and their data
 _allow(_STAFF | {"own"}, "get_customer", "list_devices", scope="customers:read")
 _allow(_STAFF, "programmes", "list_customers", scope="customers:read")
-_allow({"admin"}, "create_customer", "patch_customer", scope="customers:write")
+_allow({"admin"}, "create_programme", "create_customer", "patch_customer", scope="customers:write")
 _allow({"admin"}, "put_account")
 _allow(
     {"admin", "support", "own"}, "create_device", "patch_device", "delete_device",

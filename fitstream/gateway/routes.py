@@ -3,7 +3,7 @@
 One table serves the router, the policy test and the OpenAPI document, so that they cannot differ.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -41,3 +41,13 @@ class Route(NamedTuple):
     """Whether an unsafe call may carry `Idempotency-Key`."""
     example: Any = None
     """A body that would be accepted."""
+
+
+def route_table(routes: Iterable[Route]) -> dict[str, Route]:
+    """Routes by their names, and by `GET <path>` those that read."""
+    table = {}
+    for route in routes:
+        table[route.name] = route
+        if route.method == "GET":
+            table[f"GET {route.path}"] = route
+    return table

@@ -6,6 +6,7 @@ import errno
 from aiohttp import web
 
 from fitstream.errors import Halted
+from fitstream.gateway.protocol import Runner
 from fitstream.settings import Settings
 
 _KEEP_ALIVE_S = 75
@@ -25,7 +26,7 @@ async def serve(
     Only a port that `is_shared` on purpose may have other listeners: the kernel would hand them
     half of what is meant for us. Raises Halted when the port is taken.
     """
-    runner = web.AppRunner(
+    runner = Runner(
         app,
         access_log=None,
         keepalive_timeout=_KEEP_ALIVE_S,

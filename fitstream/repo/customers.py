@@ -13,6 +13,8 @@ from fitstream.ids import new_id
 from fitstream.repo import keys, sessions
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch, fetch_one, fetch_value
 
+PROGRAMMES_MAX = 500  # shown where a page lets one choose
+
 
 class Programme(msgspec.Struct, frozen=True):
     """A study or scheme."""
@@ -80,9 +82,22 @@ async def get_programme(db: Db, programme_id: str) -> Programme:
     return found
 
 
-async def list_programmes(db: Db, within: Sequence[int] | None = None) -> list[Programme]:
-    """All programmes, or those of the numbers in `within`."""
-    return await fetch(db, Programme, "customers.list_programmes", within)
+async def list_programmes(
+    db: Db, within: Sequence[int] | None = None, after: int = 0, limit: int = PROGRAMMES_MAX
+) -> list[Programme]:
+    """Programmes in order, or those of the numbers in `within`, behind number `after`."""
+    return await fetch(db, Programme, "customers.list_programmes", within, after, limit)
+
+
+async def create_programme(db: Db, programme_id: str, name: str) -> Programme:
+    """A new programme. Raises Conflict(exists) for an id that is taken."""
+    try:
+        async with db.transaction():
+            made = await fetch_one(db, Programme, "customers.insert_programme", programme_id, name)
+    except UniqueViolation as error:
+        text = f"a programme {programme_id} exists"
+        raise Conflict("exists", text, existing_id=programme_id) from error
+    return made or await get_programme(db, programme_id)
 
 
 async def create_customer(db: Db, new: NewCustomer) -> Customer:

@@ -1,6 +1,5 @@
 """What every resource needs: JSON answers, typed bodies, query parameters, cursors."""
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
@@ -9,10 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError
 
 from fitstream.clock import slot_end_of, slot_of
 from fitstream.errors import Rejected
+from fitstream.gateway.bodies import read
 from fitstream.gateway.keys import SETTINGS
 
 T = TypeVar("T")
@@ -64,13 +63,7 @@ def limit(request: web.Request) -> int:
 
 async def body(request: web.Request, kind: type[T]) -> T:
     """The JSON body as `kind`. Raises Rejected(invalid) naming the field."""
-    try:
-        async with asyncio.timeout(request.app[SETTINGS].body_timeout_s):
-            raw = await request.read()
-    except TimeoutError:
-        raise Rejected("slow_body", "the body did not arrive in time", 408) from None
-    except (web.RequestPayloadError, ContentEncodingError) as error:
-        raise Rejected("unreadable", "the body is not what its headers say") from error
+    raw = await read(request)
     if request.content_type != "application/json":
         raise Rejected("unsupported_type", "send application/json", 415)
     try:

@@ -13,7 +13,7 @@ from fitstream.gateway.api.answers import answer, now
 from fitstream.gateway.keys import OBSERVER, PRODUCER, REPO
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
-from fitstream.repo import customers, jobs, pipeline, weeks
+from fitstream.repo import jobs, pipeline, weeks
 
 
 async def time(request: web.Request) -> web.Response:
@@ -48,12 +48,6 @@ async def show_metrics(request: web.Request) -> web.Response:
     except FitstreamError:
         pass  # metrics must not fail because Kafka does
     return web.Response(body=metrics.exposition(), content_type="text/plain", charset="utf-8")
-
-
-async def list_programmes(request: web.Request) -> web.Response:
-    async with request.app[REPO].connection() as db:
-        found = await customers.list_programmes(db, within(request))
-    return answer({"items": [{"id": p.id, "name": p.name} for p in found], "next": None})
 
 
 async def show_pipeline(request: web.Request) -> web.Response:
@@ -130,10 +124,5 @@ ROUTES = (
         "GET", "/v1/pipeline", show_pipeline, "pipeline",
         gives=operations.Pipeline, tag="operations",
         summary="Read counts, lag and freshness per hop",
-    ),
-    Route(
-        "GET", "/v1/programmes", list_programmes, "programmes",
-        gives=data.Items[data.Programme], query=("after", "limit"),
-        tag="customers", summary="List programmes",
     ),
 )  # fmt: skip
