@@ -32,6 +32,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, tag="registration"
     zone: str
     name: str | None
     password_hash: str
+    legacy: dict[str, str] = {}
 
 
 class ResetAsked(msgspec.Struct, frozen=True, kw_only=True, tag="reset"):

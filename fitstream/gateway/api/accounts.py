@@ -3,6 +3,7 @@
 Whether an address is known must not be told: who asks gets one answer, and only mails differ.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from fitstream.gateway.routes import Route
 from fitstream.gateway.view.addresses import address_of
 from fitstream.ids import hashed
 from fitstream.outbox import LINK_DATA, EmailChange, Notice, Registration, ResetAsked
-from fitstream.repo import accounts, audit, customers, links, people
+from fitstream.repo import accounts, audit, customers, legacy, links, people
 from fitstream.repo.audit import Actor, Subject
 from fitstream.repo.customers import NewCustomer
 from fitstream.repo.database import Db
@@ -89,7 +90,17 @@ async def joining(request: web.Request) -> web.Response:
 
 async def register(request: web.Request) -> web.Response:
     """A mail with a link that makes the customer; the same answer for who is known already."""
-    wanted = await body(request, Register)
+    await begin_registration(request, await body(request, Register))
+    return answer(Mailed(), 202)
+
+
+async def begin_registration(
+    request: web.Request, wanted: Register, old_fields: Mapping[str, str] = {}
+) -> None:
+    """Posts the mail; `old_fields` are what an old client tells of the person beside.
+
+    Raises Rejected(weak_password, registration_closed, unknown_zone), TooMany.
+    """
     clock.check_zone(wanted.zone)
     await _count(request)
     async with request.app[REPO].connection() as db:
@@ -101,19 +112,23 @@ async def register(request: web.Request) -> web.Response:
         zone=wanted.zone,
         name=wanted.name,
         password_hash=password_hash,
+        legacy=dict(old_fields),
     )
     async with request.app[REPO].transaction() as db:
         await request.app[OUTBOX].post(db, letter, now(request))
-    return answer(Mailed(), 202)
 
 
 async def ask_reset(request: web.Request) -> web.Response:
     """A mail with a link, if there is such an account."""
-    wanted = await body(request, AskReset)
+    await begin_reset(request, await body(request, AskReset))
+    return answer(Mailed(), 202)
+
+
+async def begin_reset(request: web.Request, wanted: AskReset) -> None:
+    """Posts the mail. Raises TooMany."""
     await _count(request)
     async with request.app[REPO].transaction() as db:
         await request.app[OUTBOX].post(db, ResetAsked(email=wanted.email), now(request))
-    return answer(Mailed(), 202)
 
 
 async def show_link(request: web.Request) -> web.Response:
@@ -128,7 +143,11 @@ async def show_link(request: web.Request) -> web.Response:
 
 async def verify(request: web.Request) -> web.Response:
     """The address of a registration or a change has answered."""
-    wanted = await body(request, WithToken)
+    return answer(Verified(await confirm_address(request, await body(request, WithToken))))
+
+
+async def confirm_address(request: web.Request, wanted: WithToken) -> str:
+    """The address that has answered. Raises NotFound for a link that works no more, Conflict."""
     at = now(request)
     async with request.app[REPO].transaction() as db:
         link = await links.use_link(db, wanted.token, at, "register", "email")
@@ -137,7 +156,7 @@ async def verify(request: web.Request) -> web.Response:
             email = await _join(db, msgspec.msgpack.decode(data, type=Registration), at)
         else:
             email = await _move(request, db, link, data.decode(), at)
-    return answer(Verified(email))
+    return email
 
 
 async def reset(request: web.Request) -> web.Response:
@@ -180,14 +199,22 @@ async def accept(request: web.Request) -> web.Response:
 async def change_password(request: web.Request) -> web.Response:
     """Another password; every other session ends, and every token."""
     wanted = await body(request, ChangePassword)
-    person = await confirmed_person(request, wanted.old)
-    password_hash = await hash_password(wanted.new, person.email)
     keep = hashed(credential(request.headers.get("Authorization", "")) or "")
+    await replace_password(request, wanted.old, wanted.new, keep)
+    return web.Response(status=204)
+
+
+async def replace_password(request: web.Request, old: str, new: str, keep: bytes) -> None:
+    """The same for a page; `keep` is the hash of the session's token, which goes on.
+
+    Raises Rejected(wrong_password | weak_password), TooMany.
+    """
+    person = await confirmed_person(request, old)
+    password_hash = await hash_password(new, person.email)
     async with request.app[REPO].transaction() as db:
         await _set_password(request, db, person, password_hash, keep)
         actor = request[PRINCIPAL].actor
         await audit.record(db, actor, "account.password_changed", _subject(person))
-    return web.Response(status=204)
 
 
 async def change_email(request: web.Request) -> web.Response:
@@ -247,6 +274,8 @@ async def _join(db: Db, wanted: Registration, at: datetime) -> str:
         db, wanted.email, wanted.password_hash, "customer", customer.customer_no
     )
     await people.verify_email(db, number, at)
+    if wanted.legacy:
+        await legacy.set_profile(db, customer.customer_no, wanted.legacy)
     subject = Subject("account", str(number), customer.customer_no, customer.programme_no)
     await audit.record(db, Actor("customer", customer.customer_no), "account.registered", subject)
     return wanted.email
