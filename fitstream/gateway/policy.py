@@ -48,7 +48,7 @@ _allow(
     {"customer"}, "oauth_decide", "oauth_show_device", "oauth_decide_device", "grants",
     "withdraw_grant",
 )  # fmt: skip
-_allow({"person"}, "logout")
+_allow({"person"}, "logout", "sessions", "end_session", "end_other_sessions")
 _allow({"person"}, "me", scope="profile")
 
 # Accounts: nobody but their owner, by session
@@ -63,7 +63,7 @@ _allow(
 )  # fmt: skip
 _allow({"anyone"}, "admin:log_in_code")
 _allow({"admin", "support"}, "admin:invite")
-_allow({"admin"}, "admin:import", "admin:take_list", "admin:export", "admin:registration")
+_allow({"admin"}, "admin:import_list", "admin:take_list", "admin:export", "admin:registration")
 _allow({"admin", "support"}, "admin:picture")
 _allow({"person"}, "change_password", "change_email", "log_out_everywhere")
 _allow(
@@ -118,6 +118,18 @@ _allow(
     {"admin"}, "roll_week", "job_cancel", "job_retry", "letter_replay", "letter_discard",
     scope="operations:write",
 )  # fmt: skip
+
+# Who may what: people only, no program
+_allow(
+    {"admin"}, "create_staff", "staff", "staff_member", "patch_staff", "create_key", "keys",
+    "revoke_key", "create_client", "clients", "client", "patch_client", "new_client_secret",
+    "audit",
+)  # fmt: skip
+
+# The predecessor's clients
+_allow({"anyone"}, "legacy_login", "legacy_register", "legacy_verify", "legacy_reset")
+_allow({"person"}, "legacy_logout", "legacy_user_info", "legacy_change_user_info", "legacy_status")
+_allow({"person", "device"}, "legacy_put_object")
 
 # Administrators' pages, which a session's cookie opens: by the name of the page
 _allow(

@@ -49,17 +49,16 @@ async def begin(db: Db, masters: list[bytes], account_no: int, email: str) -> En
     box = close_box(masters, _purpose(account_no), secret.encode())
     if not await factors.begin(db, account_no, box):
         raise Rejected("factor_is_on", "the second factor is set up; remove it first", 409)
-    uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
-    return Enrolment(secret, uri, qr_svg(uri))
+    return _enrolment(secret, email)
 
 
-async def pending_qr(db: Db, masters: list[bytes], account_no: int, email: str) -> str | None:
-    """The QR code of a secret that waits for its first code; None when there is none."""
+async def waiting(db: Db, masters: list[bytes], account_no: int, email: str) -> Enrolment | None:
+    """The secret that waits for its first code; None when there is none."""
     found = await factors.find(db, account_no)
     if found is None or found.confirmed_at is not None:
         return None
     secret = open_box(masters, _purpose(account_no), found.secret).decode()
-    return qr_svg(pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
+    return _enrolment(secret, email)
 
 
 async def confirm(
@@ -114,6 +113,11 @@ async def answered_by(db: Db, token: str, now: datetime) -> int:
     if found is None:
         raise wrong_code()
     return found
+
+
+def _enrolment(secret: str, email: str) -> Enrolment:
+    uri = pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
+    return Enrolment(secret, uri, qr_svg(uri))
 
 
 def qr_svg(text: str) -> str:

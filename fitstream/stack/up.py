@@ -165,6 +165,8 @@ class Stack:
                 "FITSTREAM_S3_ACCESS_KEY": secrets.s3_access_key,
                 "FITSTREAM_S3_SECRET_KEY": secrets.s3_secret_key,
             }
+        if not self._environ.get("FITSTREAM_SMTP_HOST"):
+            ours["FITSTREAM_MAIL_FOLDER"] = str(self._folder / "mail")
         given = {
             name: value
             for name, value in self._environ.items()

@@ -17,8 +17,8 @@ from fitstream.settings import load
 from tests.factories import SETTINGS
 
 PAGES = "admin:"
-OPEN_PAGES = {"admin:login", "admin:log_in", "admin:home"}
-FREE = {"rest", "path", "session"}
+OPEN_PAGES = {"admin:login", "admin:log_in", "admin:log_in_code", "admin:home"}
+FREE = {"rest", "path", "session", "grant"}
 DEVICE = Principal("device", "k", customer_id="cus_1", device_id="dev_1")
 ADMIN_KEY = Principal("admin", "k", account_id="acc_1")
 ADMIN = Principal("admin", account_id="acc_1", email="a@example.org")
@@ -84,9 +84,15 @@ def test_what_is_open_to_anyone_is_this_and_no_more() -> None:
     named = {"time", "healthz", "readyz", "metrics", "login", "static", "receipt_keys"}
     named |= {"openapi", "docs"}
     named |= {"registration", "register", "show_link", "verify", "ask_reset", "reset", "accept"}
-    named |= {"second_factor_login"}
+    named |= {"second_factor_login", "dev_mail", "dev_mail_one"}
+    named |= {"oauth_metadata", "oauth_authorize"}
     named |= OPEN_PAGES
     assert anyone == named
+
+
+def test_what_authenticates_its_caller_itself_is_the_protocol_of_oauth() -> None:
+    own_way = {name for name in policy.POLICY if policy.authenticates_itself(name)}
+    assert own_way == {"oauth_token", "oauth_revoke", "oauth_introspect", "oauth_device"}
 
 
 def passes(name: str, principal: Principal, customer: str | None = None) -> bool:
@@ -108,12 +114,12 @@ def test_a_route_without_an_entry_is_open_to_nobody(principal: Principal) -> Non
 @pytest.mark.parametrize("name", sorted(policy.POLICY))
 def test_each_kind_of_caller_passes_only_where_the_policy_names_it(name: str) -> None:
     who = policy.POLICY[name].who
-    anyone = "anyone" in who
+    anyone = bool(who & {"anyone", "client"})
     assert passes(name, ANONYMOUS, "cus_1") == anyone
     assert passes(name, DEVICE, "cus_1") == (anyone or "device" in who)
     assert passes(name, ADMIN, "cus_1") == (anyone or bool(who & {"admin", "person"}))
     assert passes(name, ADMIN_KEY, "cus_1") == (anyone or bool(who & {"admin", "person"}))
-    assert passes(name, CUSTOMER, "cus_1") == (anyone or bool(who & {"own", "person"}))
+    assert passes(name, CUSTOMER, "cus_1") == (anyone or bool(who & {"own", "person", "customer"}))
 
 
 def test_another_customer_does_not_exist_for_a_customer() -> None:
@@ -145,7 +151,7 @@ def test_a_stranger_is_told_to_authenticate_and_a_known_caller_that_it_may_not()
 async def test_every_route_but_the_open_ones_refuses_a_stranger() -> None:
     async with TestClient(TestServer(application())) as client:
         for method, path, name in routes():
-            if name in OPEN_PAGES or "anyone" in policy.POLICY[name].who:
+            if name in OPEN_PAGES or policy.POLICY[name].who & {"anyone", "client"}:
                 continue
             address = path.replace("{rest}", "x").replace("{", "").replace("}", "")
             async with client.request(method, address, allow_redirects=False) as response:
@@ -165,19 +171,19 @@ def test_scopes_narrow_what_a_credential_may_and_never_widen_it() -> None:
     assert not passes("models", program)
     assert not passes("logout", program)
     for name, rule in policy.POLICY.items():
-        is_open = "anyone" in rule.who
+        is_open = bool(rule.who & {"anyone", "client"})
         assert passes(name, program._replace(scopes=frozenset()), "cus_1") == is_open
         assert passes(name, CUSTOMER._replace(scopes=frozenset()), "cus_1") == is_open
         all_scopes = CUSTOMER._replace(scopes=frozenset(policy.SCOPES))
-        may = rule.scope is not None and bool(rule.who & {"own", "person"})
+        may = rule.scope is not None and bool(rule.who & {"own", "person", "customer"})
         assert passes(name, all_scopes, "cus_1") == (is_open or may)
 
 
 def test_every_name_in_a_path_is_looked_up_or_lies_inside_one_that_is() -> None:
     for _, path, name in routes():
         names = re.findall(r"{(\w+)", path)
-        assert set(names) <= set(scoping.LOOKUPS) | scoping.INSIDE, name
-        assert not names or names[0] in scoping.LOOKUPS or names[0] in FREE, name
+        assert set(names) <= set(scoping.LOOKUPS) | scoping.INSIDE | scoping.MANAGED, name
+        assert not names or names[0] in {*scoping.LOOKUPS, *scoping.MANAGED, *FREE}, name
 
 
 @pytest.mark.parametrize(

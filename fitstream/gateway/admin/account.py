@@ -4,20 +4,24 @@ import msgspec
 from aiohttp import web
 
 from fitstream.client.data import Customer
+from fitstream.client.people import Profile
 from fitstream.errors import Conflict, Rejected
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import customers as customer_views
+from fitstream.gateway.api import invites
+from fitstream.gateway.api import profile as profile_views
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.passwords import hash_password
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import capital, sentence_of
-from fitstream.repo import accounts, customers
+from fitstream.repo import accounts, customers, people
 
 _SAID = {
     "consents": "The consents are stored.",
     "login": "The login is set. Sessions under an earlier password have ended.",
     "standing": "The standing is changed.",
+    "invited": "An invitation is on its way. Its link works for some days.",
 }
 PURPOSES = ("training", "sharing")
 
@@ -27,6 +31,8 @@ class AccountPage(msgspec.Struct, frozen=True, kw_only=True):
 
     customer: Customer
     tab: str
+    profile: Profile
+    has_login: bool
     said: str = ""
     error: str = ""
     email: str = ""
@@ -35,13 +41,22 @@ class AccountPage(msgspec.Struct, frozen=True, kw_only=True):
 async def show_account(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """Profile and forms."""
     customer = await reads.customer(request)
-    page = AccountPage(
-        customer=customer,
-        tab="account",
-        said=_SAID.get(request.query.get("done", ""), ""),
-        email=customer.email or "",
-    )
-    return html(request, "admin/account.html", viewer.shell("customers"), page)
+    said = _SAID.get(request.query.get("done", ""), "")
+    return await _page(request, viewer, said=said, email=customer.email or "")
+
+
+async def show_picture(request: web.Request, _: Viewer) -> web.StreamResponse:
+    """The customer's picture."""
+    return await profile_views.get_picture(request)
+
+
+async def invite(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Mails the customer a link to choose a password."""
+    try:
+        await invites.invite(request)
+    except Rejected as error:
+        return await _page(request, viewer, 409, error=sentence_of(error))
+    return _done(request, "invited")
 
 
 async def set_consents(request: web.Request, _: Viewer) -> web.StreamResponse:
@@ -71,12 +86,26 @@ async def set_login(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         await _store_login(request, email, password)
     except (Rejected, Conflict) as error:
         text = sentence_of(error) if isinstance(error, Rejected) else capital(error.message)
-        async with request.app[REPO].connection() as db:
-            found = await customers.get_customer(db, request.match_info["customer"])
-        shown = msgspec.convert(customer_views.shown(found), Customer)
-        page = AccountPage(customer=shown, tab="account", error=text, email=email)
-        return html(request, "admin/account.html", viewer.shell("customers"), page, 422)
+        return await _page(request, viewer, 422, error=text, email=email)
     return _done(request, "login")
+
+
+async def _page(
+    request: web.Request, viewer: Viewer, status: int = 200, **more: str
+) -> web.StreamResponse:
+    """The page after a form too; a request that was read cannot be asked again."""
+    async with request.app[REPO].connection() as db:
+        found = await customers.get_customer(db, request.match_info["customer"])
+        who = await people.get_candidate(db, found.customer_no)
+        profile = await profile_views.profile_of(db, found)
+    page = AccountPage(
+        customer=msgspec.convert(customer_views.shown(found), Customer),
+        tab="account",
+        profile=profile,
+        has_login=who.account_no is not None,
+        **more,
+    )
+    return html(request, "admin/account.html", viewer.shell("customers"), page, status)
 
 
 async def _store_login(request: web.Request, email: str, password: str) -> None:

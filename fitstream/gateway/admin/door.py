@@ -7,22 +7,23 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from fitstream.errors import FitstreamError, NotFound, Rejected
-from fitstream.gateway import policy, scoping, sessions
+from fitstream.errors import FitstreamError, NotFound, Rejected, TooMany
+from fitstream.gateway import policy, scoping, second_factor_gate, sessions
 from fitstream.gateway.api.answers import now
-from fitstream.gateway.api.people import guarded_login
+from fitstream.gateway.api.people import guarded_login, login_by_code
 from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL, STAFF
 from fitstream.gateway.view.cookies import Cookies
 from fitstream.gateway.view.problems import Problem, bug, problem_of
 from fitstream.gateway.view.templates import Shell, html, see
-from fitstream.gateway.view.words import sentence_of
+from fitstream.gateway.view.words import capital, sentence_of
 from fitstream.ids import new_id
 from fitstream.logs import get
 
 log = get(__name__)
 COOKIES = web.AppKey("admin_cookies", Cookies)
 HOME = "/admin"
+OWN = "/admin/own"  # the own account
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -37,6 +38,14 @@ class Viewer(msgspec.Struct, frozen=True):
     def shell(self, section: str) -> Shell:
         """What surrounds a page of `section`."""
         return Shell(section=section, email=self.email, csrf=self.csrf, now=self.now)
+
+
+class CodePage(msgspec.Struct, frozen=True):
+    """The form for the second factor, with what was wrong."""
+
+    challenge: str
+    error: str
+    next: str
 
 
 class LoginPage(msgspec.Struct, frozen=True):
@@ -59,7 +68,12 @@ def page(handler: PageHandler) -> Handler:
         viewer = await find_viewer(request)
         if viewer is None:
             return _to_login(request)
-        await _check(request)
+        try:
+            await _check(request)
+        except Rejected as error:
+            if error.code != second_factor_gate.MISSING:
+                raise
+            return see(OWN)
         return await handler(request, viewer)
 
     return answered(inside)
@@ -98,6 +112,7 @@ async def _check(request: web.Request) -> None:
     name, principal = request.match_info.route.name or "unnamed", request[PRINCIPAL]
     policy.check(name, principal, request.match_info.get("customer"))
     await scoping.check_path(request, principal)
+    await second_factor_gate.check(request, name, principal)
 
 
 async def find_viewer(request: web.Request) -> Viewer | None:
@@ -132,11 +147,30 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     try:
         session = await guarded_login(request, email, password, now(request))
     except Rejected as error:
+        if "challenge" in error.extra:
+            return _code_form(request, CodePage(str(error.extra["challenge"]), "", target))
         return _login_form(request, LoginPage(email, sentence_of(error), target), 401)
+    except TooMany as error:
+        return _login_form(request, LoginPage(email, capital(str(error)), target), 429)
     if session.role not in STAFF:
         await sessions.logout(request.app[REPO], session.token)
         text = "This account has no administrator's role."
         return _login_form(request, LoginPage(email, text, target), 403)
+    response = see(target)
+    cookies.set_session(response, session.token, settings.admin_absolute_s)
+    return response
+
+
+async def log_in_code(request: web.Request) -> web.StreamResponse:
+    """The second step: a new session for the code, or the form again."""
+    cookies, settings = request.app[COOKIES], request.app[SETTINGS]
+    fields = await cookies.check_form(request, is_login=True)
+    challenge, target = fields.get("challenge", "")[:128], _local(fields.get("next", ""))
+    try:
+        session = await login_by_code(request, challenge, fields.get("code", "")[:64], now(request))
+    except (Rejected, TooMany) as error:
+        said = sentence_of(error) if isinstance(error, Rejected) else capital(str(error))
+        return _code_form(request, CodePage(challenge, said, target), 401)
     response = see(target)
     cookies.set_session(response, session.token, settings.admin_absolute_s)
     return response
@@ -156,10 +190,20 @@ async def unknown(request: web.Request, _: Viewer) -> web.StreamResponse:
 
 
 def _login_form(request: web.Request, shown: LoginPage, status: int = 200) -> web.Response:
+    return _door_form(request, "admin/login.html", shown, status)
+
+
+def _code_form(request: web.Request, shown: CodePage, status: int = 200) -> web.Response:
+    return _door_form(request, "admin/login_code.html", shown, status)
+
+
+def _door_form(
+    request: web.Request, template: str, shown: LoginPage | CodePage, status: int
+) -> web.Response:
     cookies = request.app[COOKIES]
     visitor = cookies.visitor_of(request)
     shell = Shell(section="login", csrf=cookies.form_token(visitor), now=now(request))
-    response = html(request, "admin/login.html", shell, shown, status)
+    response = html(request, template, shell, shown, status)
     cookies.set_visitor(response, visitor)
     return response
 

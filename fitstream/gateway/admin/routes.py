@@ -12,8 +12,10 @@ from fitstream.gateway.admin import (
     explore,
     forecast,
     jobs,
+    lists,
     models,
     overview,
+    own,
     weeks,
 )
 from fitstream.gateway.admin.door import COOKIES, Handler, PageHandler, answered, form, page
@@ -29,6 +31,8 @@ _PAGES: list[tuple[str, PageHandler, str]] = [
     ("/live", overview.show_live, "live"),
     ("/customers", customers.list_customers, "customers"),
     ("/customers/new", customers.show_register, "register"),
+    ("/customers/import", lists.show_import, "import_list"),
+    ("/customers/export", lists.export, "export"),
     ("/customers/{customer}", customer.show_customer, "customer"),
     ("/customers/{customer}/explore", explore.show_explore, "explore"),
     ("/customers/{customer}/weeks", weeks.list_weeks, "weeks"),
@@ -37,6 +41,10 @@ _PAGES: list[tuple[str, PageHandler, str]] = [
     ("/customers/{customer}/forecast", forecast.show_forecast, "forecast"),
     ("/customers/{customer}/devices", devices.show_devices, "devices"),
     ("/customers/{customer}/account", account.show_account, "account"),
+    ("/customers/{customer}/picture", account.show_picture, "picture"),
+    ("/own", own.show_own, "own"),
+    ("/own/second-factor", own.show_factor, "factor"),
+    ("/own/second-factor/qr.svg", own.show_qr, "factor_qr"),
     ("/models", models.list_models, "models"),
     ("/models/runs/{run}", models.show_run, "run"),
     ("/jobs", jobs.list_jobs, "jobs"),
@@ -53,6 +61,16 @@ _FORMS: list[tuple[str, PageHandler, str]] = [
     ("/customers/{customer}/account/consents", account.set_consents, "consents"),
     ("/customers/{customer}/account/login", account.set_login, "set_login"),
     ("/customers/{customer}/account/standing", account.set_standing, "standing"),
+    ("/customers/{customer}/account/invite", account.invite, "invite"),
+    ("/customers/import", lists.take_list, "take_list"),
+    ("/customers/registration", lists.set_registration, "registration"),
+    ("/own/password", own.change_password, "own_password"),
+    ("/own/second-factor", own.begin_factor, "begin_factor"),
+    ("/own/second-factor/confirm", own.confirm_factor, "confirm_factor"),
+    ("/own/second-factor/remove", own.remove_factor, "remove_factor"),
+    ("/own/recovery-codes", own.renew_codes, "renew_codes"),
+    ("/own/sessions/{session}/end", own.end_session, "own_session"),
+    ("/own/everywhere", own.log_out_everywhere, "own_everywhere"),
     ("/models/train", models.train, "train"),
     ("/jobs/{job}/cancel", jobs.cancel_job, "cancel"),
     ("/jobs/{job}/retry", jobs.retry_job, "retry"),
@@ -72,6 +90,7 @@ def add_pages(app: web.Application) -> None:
     _add(app, "GET", "/", _home, "home")
     _add(app, "GET", "/admin/login", answered(door.show_login), "login")
     _add(app, "POST", "/admin/login", answered(door.log_in), "log_in")
+    _add(app, "POST", "/admin/login/code", answered(door.log_in_code), "log_in_code")
     for path, handler, name in _PAGES:
         _add(app, "GET", f"/admin{path}", page(handler), name)
     for path, handler, name in _FORMS:

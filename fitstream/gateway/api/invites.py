@@ -125,14 +125,20 @@ async def export_customers(request: web.Request) -> web.StreamResponse:
 async def patch_programme(request: web.Request) -> web.Response:
     """Opens a programme for people who register themselves, or closes it."""
     change = await body(request, PatchProgramme)
+    programme_id = request.match_info["programme"]
+    return answer(await set_registration(request, programme_id, change.open_registration))
+
+
+async def set_registration(request: web.Request, programme_id: str, is_open: bool) -> Joining:
+    """The same for a page. Raises NotFound for a programme that the caller does not see."""
     async with request.app[REPO].transaction() as db:
-        programme = await customers.get_programme(db, request.match_info["programme"])
-        await people.open_registration(db, programme.id, change.open_registration)
+        programme = await programme_of(db, request[PRINCIPAL], programme_id)
+        await people.open_registration(db, programme.id, is_open)
         subject = Subject("programme", programme.id, None, programme.programme_no)
         actor = request[PRINCIPAL].actor
         await audit.record(db, actor, "programme.changed", subject, ["open_registration"])
         found = await people.registration_of(db, programme.id)
-    return answer(Joining(found.id, found.name, found.open_registration))
+    return Joining(found.id, found.name, found.open_registration)
 
 
 async def _row(db: Db, wanted: Wanted, programme_no: int, is_dry_run: bool) -> RowVerdict:

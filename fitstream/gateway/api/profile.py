@@ -43,7 +43,7 @@ async def get_profile(request: web.Request) -> web.Response:
     """The profile."""
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
-        return answer(await _shown(db, customer))
+        return answer(await profile_of(db, customer))
 
 
 async def put_profile(request: web.Request) -> web.Response:
@@ -65,7 +65,7 @@ async def put_profile(request: web.Request) -> web.Response:
         if wanted.zone != customer.zone:
             await customers.move(db, customer.customer_no, wanted.zone, now(request))
         await _note(request, db, customer, _changed(before, after, wanted.zone))
-        return answer(await _shown(db, customer))
+        return answer(await profile_of(db, customer))
 
 
 async def put_picture(request: web.Request) -> web.Response:
@@ -120,7 +120,8 @@ async def _forget(store: Store, key: str) -> None:
         await store.delete(key)
 
 
-async def _shown(db: Db, customer: Customer) -> Profile:
+async def profile_of(db: Db, customer: Customer) -> Profile:
+    """The profile as the API and pages show it."""
     found = await people.profile_of(db, customer.customer_no)
     fields = msgspec.structs.asdict(found)
     return msgspec.convert(fields | {"has_picture": found.picture_key is not None}, Profile)

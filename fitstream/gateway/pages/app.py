@@ -9,7 +9,7 @@ from aiohttp import web
 from fitstream import metrics
 from fitstream.client import open_client
 from fitstream.errors import FitstreamError
-from fitstream.gateway.pages import forecast, profile, today, weeks
+from fitstream.gateway.pages import devices, forecast, joining, profile, security, today, weeks
 from fitstream.gateway.pages.door import (
     answered,
     form,
@@ -54,7 +54,10 @@ def make_app(settings: Settings) -> web.Application:
         ("GET", "/weeks", page(weeks.show_weeks), "me:weeks"),
         ("GET", "/weeks/{week}", page(weeks.show_weeks), "me:week"),
         ("GET", "/forecast", page(forecast.show_forecast), "me:forecast"),
-        ("GET", "/profile", page(profile.show_profile), "me:profile"),
+        ("GET", "/devices", page(devices.show_devices), "me:devices"),
+        ("POST", "/devices/{device}/remove", form(devices.remove_device), "me:remove_device"),
+        *_public_routes(),
+        *_profile_routes(),
         ("GET", "/{rest:.*}", answered(unknown), "me:unknown"),
     ]
     for method, path, handler, name in routes:
@@ -63,6 +66,40 @@ def make_app(settings: Settings) -> web.Application:
         else:
             app.router.add_route(method, path, handler, name=name)
     return app
+
+
+def _public_routes() -> list[tuple[str, str, Handler, str]]:
+    """Before a login."""
+    return [
+        ("GET", "/register", answered(joining.show_register), "me:show_register"),
+        ("POST", "/register", answered(joining.register), "me:register"),
+        ("GET", "/mailed", answered(joining.show_mailed), "me:mailed"),
+        ("GET", "/forgot", answered(joining.show_forgot), "me:show_forgot"),
+        ("POST", "/forgot", answered(joining.forgot), "me:forgot"),
+        ("GET", "/verify", answered(joining.show_link), "me:show_verify"),
+        ("POST", "/verify", answered(joining.verify), "me:verify"),
+        ("GET", "/reset", answered(joining.show_link), "me:show_reset"),
+        ("POST", "/reset", answered(joining.reset), "me:reset"),
+        ("GET", "/welcome", answered(joining.show_link), "me:show_invited"),
+        ("POST", "/welcome", answered(joining.welcome), "me:accept"),
+    ]
+
+
+def _profile_routes() -> list[tuple[str, str, Handler, str]]:
+    """What customers change about themselves."""
+    picture = form(profile.change_picture, profile.PICTURE_FORM_MAX_BYTES)
+    return [
+        ("GET", "/profile", page(profile.show_profile), "me:profile"),
+        ("POST", "/profile", form(profile.change_profile), "me:change_profile"),
+        ("GET", "/profile/picture", page(profile.show_picture), "me:picture"),
+        ("POST", "/profile/picture", picture, "me:change_picture"),
+        ("POST", "/profile/picture/remove", form(profile.remove_picture), "me:remove_picture"),
+        ("GET", "/security", page(security.show_security), "me:security"),
+        ("POST", "/security/password", form(security.change_password), "me:change_password"),
+        ("POST", "/security/email", form(security.change_email), "me:change_email"),
+        ("POST", "/security/sessions/{session}/end", form(security.end_session), "me:end_session"),
+        ("POST", "/security/everywhere", form(security.log_out_everywhere), "me:everywhere"),
+    ]
 
 
 @web.middleware

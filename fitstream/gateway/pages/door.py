@@ -23,7 +23,14 @@ from fitstream.logs import get
 
 log = get(__name__)
 HOME = "/today"
-_PAGES = ("/today", "/weeks", "/forecast", "/profile")
+_PAGES = ("/today", "/weeks", "/forecast", "/devices", "/profile", "/security")
+_SAID = {
+    "verified": "Your address is confirmed. Log in to go on.",
+    "reset": "Your new password is set, and every session has ended. Log in with it.",
+    "invite": "Your password is set. Log in with it.",
+    "everywhere": "You are logged out everywhere.",
+}
+_SLOWER_FORM_S = 60.0
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -47,6 +54,7 @@ class LoginPage(msgspec.Struct, frozen=True):
     email: str
     error: str
     next: str
+    said: str = ""
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,13 +76,25 @@ def page(handler: PageHandler) -> Handler:
     return answered(inside)
 
 
-def form(handler: PageHandler) -> Handler:
-    """The same for an unsafe request: its origin and token are checked first."""
+def form(handler: PageHandler, bytes_max: int = 0) -> Handler:
+    """The same for an unsafe request: its origin and token are checked first.
+
+    `bytes_max` is for a form that holds a file: more than usual, and longer on its way.
+    """
     guarded = page(handler)
 
     async def inside(request: web.Request) -> web.StreamResponse:
-        await request.app[COOKIES].check_form(request)
-        return await guarded(request)
+        cookies = request.app[COOKIES]
+        if not bytes_max:
+            await cookies.check_form(request)
+            return await guarded(request)
+        wide = request.clone(client_max_size=bytes_max)
+        try:
+            await cookies.check_form(wide, patience_s=_SLOWER_FORM_S)
+        except web.HTTPRequestEntityTooLarge:
+            text = "the file is larger than allowed; choose a smaller one"
+            raise Rejected("body_too_large", text, 413) from None
+        return await guarded(wide)
 
     return answered(inside)
 
@@ -138,7 +158,8 @@ async def show_welcome(request: web.Request) -> web.StreamResponse:
 
 async def show_login(request: web.Request) -> web.StreamResponse:
     """The login form."""
-    return _login_form(request, LoginPage("", "", _local(request.query.get("next", ""))))
+    said = _SAID.get(request.query.get("done", ""), "")
+    return _login_form(request, LoginPage("", "", _local(request.query.get("next", "")), said))
 
 
 async def log_in(request: web.Request) -> web.StreamResponse:
@@ -148,7 +169,8 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     email, target = fields.get("email", "")[:254], _local(fields.get("next", ""))
     client = client_of(request)
     try:
-        session = await client.login(email, fields.get("password", "")[:1024])
+        agent = request.headers.get("User-Agent", "")
+        session = await client.login(email, fields.get("password", "")[:1024], agent)
     except Rejected as error:
         return _login_form(request, LoginPage(email, sentence_of(error), target), 401)
     except TooMany as error:
@@ -176,13 +198,30 @@ async def unknown(_: web.Request) -> web.StreamResponse:
     raise NotFound("this page")
 
 
-def _login_form(request: web.Request, shown: LoginPage, status: int = 200) -> web.Response:
+def public_form(
+    request: web.Request, template: str, shown: object, status: int = 200
+) -> web.Response:
+    """A page with a form for who is not logged in, guarded by a signed cookie."""
     cookies = request.app[COOKIES]
     visitor = cookies.visitor_of(request)
-    shell = Shell(section="login", csrf=cookies.form_token(visitor), now=now_of(request))
-    response = html(request, "pages/login.html", shell, shown, status)
+    shell = Shell(section="door", csrf=cookies.form_token(visitor), now=now_of(request))
+    response = html(request, template, shell, shown, status)
     cookies.set_visitor(response, visitor)
     return response
+
+
+def public_page(request: web.Request, template: str, shown: object) -> web.Response:
+    """A page without a form for who is not logged in."""
+    return html(request, template, Shell(section="door", now=now_of(request)), shown)
+
+
+async def read_public_form(request: web.Request) -> dict[str, str]:
+    """Fields of a form that `public_form` showed. Raises Rejected(cross_site | stale_form)."""
+    return await request.app[COOKIES].check_form(request, is_login=True)
+
+
+def _login_form(request: web.Request, shown: LoginPage, status: int = 200) -> web.Response:
+    return public_form(request, "pages/login.html", shown, status)
 
 
 def _to_login(request: web.Request) -> web.Response:

@@ -36,6 +36,14 @@
     field.select();
   }
 
+  // The zone that the browser lives in is most people's answer.
+  function offerZone() {
+    const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+    for (const field of document.querySelectorAll("input[data-zone]")) {
+      if (!field.value && zone) field.value = zone;
+    }
+  }
+
   // One press is one request.
   function sendOnce(event) {
     const button = event.submitter;
@@ -43,6 +51,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => localTimes(document));
+  document.addEventListener("DOMContentLoaded", offerZone);
   document.addEventListener("htmx:after:swap", () => localTimes(document));
   document.addEventListener("change", submitOnChange);
   document.addEventListener("pointerover", readOut);

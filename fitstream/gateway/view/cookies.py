@@ -31,11 +31,13 @@ class Cookies(NamedTuple):
         is_ours = csrf.is_visitor(self.secret_keys, known)
         return known if is_ours else csrf.new_visitor(self.secret_keys[0])
 
-    async def check_form(self, request: web.Request, is_login: bool = False) -> dict[str, str]:
+    async def check_form(
+        self, request: web.Request, is_login: bool = False, patience_s: float = _FORM_S
+    ) -> dict[str, str]:
         """The form's fields. Raises Rejected(cross_site) or Rejected(stale_form)."""
         csrf.check_origin(request.headers)
         try:
-            async with asyncio.timeout(_FORM_S):
+            async with asyncio.timeout(patience_s):
                 posted = await request.post()
         except TimeoutError:
             raise Rejected("slow_body", "the form did not arrive in time", 408) from None
