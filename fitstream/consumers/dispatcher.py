@@ -77,12 +77,17 @@ class Dispatcher:
         return len(due)
 
     async def _forecast_again(self, db: Db, finished: list[FinishedWeek], now: datetime) -> None:
-        """One forecast job per programme for the customers whose week has just finished."""
+        """A forecast for the customers whose week has just finished.
+
+        One that still waits takes them in: however fast weeks finish, one waits per programme.
+        """
         by_programme: dict[int, set[int]] = {}
         for week in finished:
             by_programme.setdefault(week.programme_no, set()).add(week.customer_no)
         for programme_no, numbers in by_programme.items():
             if await models.champion(db, programme_no) is None:
+                continue
+            if await jobs.widen_forecast(db, programme_no, sorted(numbers)):
                 continue
             new = NewJob(
                 kind="forecast",

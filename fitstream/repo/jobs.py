@@ -233,6 +233,12 @@ async def take_finished_weeks(db: Db) -> list[FinishedWeek]:
     return found
 
 
+async def widen_forecast(db: Db, programme_no: int, customers: Sequence[int]) -> bool:
+    """Whether a forecast that still waits has taken these customers in."""
+    args = (programme_no, list(customers))
+    return await fetch_value(db, "jobs.widen_forecast", *args) is not None
+
+
 async def take_quiet_programmes(db: Db, quiet_s: float, max_s: float) -> list[QuietProgramme]:
     """Stale programmes whose training is due; they count as fresh from here on."""
     return await fetch(db, QuietProgramme, "jobs.take_quiet_programmes", quiet_s, max_s)

@@ -75,6 +75,31 @@ async def test_what_redis_lost_is_told_again(repo: Repo) -> None:
         assert job_id in [job.id for job in await jobs.due_jobs(db, 60)]
 
 
+async def test_a_forecast_that_waits_takes_more_customers_in_and_one_that_runs_does_not(
+    repo: Repo,
+) -> None:
+    async with repo.connection() as db:
+        programme_no = await db.fetchval("SELECT min(programme_no) FROM programme")
+
+    async def widen(*customers: int) -> bool:
+        async with repo.transaction() as db:
+            return await jobs.widen_forecast(db, programme_no, customers)
+
+    about = {"kind": "forecast", "programme_no": programme_no}
+    assert not await widen(7)
+    everybody = await insert(repo, new_job(**about, payload={"customers": None}))
+    assert not await widen(7)  # the nightly one names nobody: it is about all of them
+    some = await insert(repo, new_job(**about, payload={"customers": [3, 12]}))
+    assert await widen(7, 3)
+    async with repo.transaction() as db:
+        claimed = await jobs.claim_job(db, some, "w", 60)
+    assert claimed is not None
+    assert claimed.payload == {"customers": [3, 7, 12]}
+    assert not await widen(8)
+    async with repo.transaction() as db:
+        await db.execute("DELETE FROM job WHERE id = ANY($1)", [everybody, some])
+
+
 async def test_a_job_for_later_is_neither_due_nor_claimable(repo: Repo) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     job_id = await insert(repo, new_job(run_after=later))

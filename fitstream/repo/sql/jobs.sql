@@ -149,3 +149,14 @@ UPDATE job SET payload = payload - 'sealed' WHERE id = $1
 -- The same for letters whose worker could not do it.
 UPDATE job SET payload = payload - 'sealed'
 WHERE kind = 'mail' AND payload ? 'sealed' AND state IN ('failed', 'cancelled', 'succeeded')
+
+-- name: widen_forecast
+-- Adds customers to a programme's forecast that nobody has begun; no row when there is none.
+UPDATE job j SET payload = jsonb_set(j.payload, '{customers}', (
+    SELECT jsonb_agg(DISTINCT number ORDER BY number)
+    FROM jsonb_array_elements(j.payload->'customers' || $2::jsonb) AS number))
+FROM (SELECT id FROM job
+    WHERE kind = 'forecast' AND programme_no = $1 AND state = 'queued' AND started_at IS NULL
+      AND jsonb_typeof(payload->'customers') = 'array'
+    ORDER BY created_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED) waiting
+WHERE j.id = waiting.id RETURNING j.id
