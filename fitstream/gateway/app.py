@@ -11,6 +11,7 @@ from fitstream.broker import Observer, Producer, open_observer, open_producer
 from fitstream.gateway.admin.routes import add_pages
 from fitstream.gateway.api import (
     accounts,
+    audit,
     customers,
     dead_letters,
     devices,
@@ -23,10 +24,13 @@ from fitstream.gateway.api import (
     people,
     profile,
     programmes,
+    programs,
     readings,
     receipt_keys,
     samples_post,
     second_factors,
+    sessions,
+    staff,
     system,
     trace,
     training,
@@ -53,6 +57,9 @@ from fitstream.gateway.keys import (
     SIGNER,
     STORE,
 )
+from fitstream.gateway.legacy import accounts as legacy_accounts
+from fitstream.gateway.legacy import daily as legacy_daily
+from fitstream.gateway.legacy import users as legacy_users
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.middlewares import guard
@@ -71,6 +78,7 @@ Opener = Callable[[Settings], AbstractAsyncContextManager[T]]
 
 API = (
     accounts,
+    audit,
     customers,
     dead_letters,
     devices,
@@ -82,17 +90,23 @@ API = (
     pairing,
     people,
     profile,
+    programs,
     programmes,
     readings,
     receipt_keys,
     samples_post,
     second_factors,
+    sessions,
+    staff,
     system,
     trace,
     training,
     uploads,
     weeks,
 )
+
+
+LEGACY = (legacy_accounts, legacy_users, legacy_daily)
 
 
 def api_routes() -> tuple[Route, ...]:
@@ -146,7 +160,8 @@ def provide(app: web.Application, key: web.AppKey[T], opener: Opener[T]) -> None
 
 def add_routes(app: web.Application) -> None:
     """Every route with the name under which `policy.py` knows it."""
-    for route in api_routes():
+    old_ones = (route for module in LEGACY for route in module.ROUTES)
+    for route in (*api_routes(), *old_ones):
         app.router.add_route(route.method, route.path, route.handler, name=route.name)
 
 

@@ -14,6 +14,8 @@ from fitstream.gateway import digest, policy, scoping, second_factor_gate, sessi
 from fitstream.gateway.credentials import credential, principal_of
 from fitstream.gateway.exchange import exchange
 from fitstream.gateway.keys import DIGEST, KEYS, REPO, SETTINGS
+from fitstream.gateway.legacy import cookie
+from fitstream.gateway.legacy.shapes import PREFIX, refusal
 from fitstream.gateway.oauth.core import ACCESS_PREFIX
 from fitstream.gateway.oauth.service import find_bearer
 from fitstream.gateway.principal import ANONYMOUS, PRINCIPAL, Principal
@@ -48,6 +50,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = make_problem(
             500, "internal", "something went wrong here", {"request_id": request_id}
         )
+    if route.startswith(PREFIX):
+        response = refusal(response)
     count("http_responses", route=route, status=str(response.status))
     observe_latency(route, time.perf_counter() - started)
     return response
@@ -67,8 +71,8 @@ async def _dispatch(request: web.Request, route: str, handler: Handler) -> web.S
 
 
 async def _principal(request: web.Request) -> Principal:
-    header = request.headers.get("Authorization")
-    if header is None:
+    header = request.headers.get("Authorization") or cookie.token_of(request)
+    if not header:
         return ANONYMOUS
     if header[:7].lower() == "digest ":
         return await _by_digest(request, header)

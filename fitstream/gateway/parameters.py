@@ -113,6 +113,9 @@ QUERY: dict[str, Parameter] = {
     "trace_slot": _time("slot", "An instant in the slot, with its zone."),
     "dry_run": _flag("dry_run", "1 only says what would happen."),
     "invite": _flag("invite", "1 mails an invitation to every new customer with an address."),
+    "action": _text("action", "Only entries of this action, like `staff.created`."),
+    "audit_customer": _text("customer", "Only entries about this customer."),
+    "user_code": _text("user_code", "What the device shows.", minLength=8, maxLength=16),
     "zone": _text("zone", "Home zone of rows that name none; UTC by default."),
     "device_id": _text("device_id", "CSV only: the device of the key."),
     "sent_at": _time("sent_at", "CSV only: the device's clock."),
@@ -134,7 +137,9 @@ _PATH = {
     "session": "Id of the session.",
     "upload": "Id of the upload.",
     "mapping": "Name of the mapping.",
-    "client": "Id of the program.",
+    "client": "Id of the OAuth client.",
+    "key": "Public id of the key.",
+    "grant": "Id of the grant.",
 }
 
 

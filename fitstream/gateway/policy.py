@@ -141,6 +141,15 @@ _allow(
     {"admin", "support"}, "admin:letters", "admin:letter", "admin:add_device",
     "admin:remove_device",
 )  # fmt: skip
+_allow(
+    {"admin", "support"}, "admin:uploads", "admin:customer_uploads", "admin:upload",
+    "admin:upload_mapping", "admin:mapping",
+)  # fmt: skip
+_allow(
+    {"admin"}, "admin:create_upload", "admin:create_customer_upload", "admin:map_upload",
+    "admin:upload_act",
+)  # fmt: skip
+_allow(_STAFF, "admin:pipeline")
 _allow({"admin", "analyst"}, "admin:train")
 _allow(
     {"admin"}, "admin:register", "admin:create_customer", "admin:account", "admin:consents",

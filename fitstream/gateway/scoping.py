@@ -5,7 +5,7 @@ programme does not exist. A parameter that is not known here is refused to whoev
 programmes, and a test fails. Lists filter by `Principal.within()` in their queries.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
@@ -28,7 +28,9 @@ LOOKUPS: dict[str, Lookup] = {
     "upload": scoping.upload,
 }
 # Names that mean something only below one of the others, or nothing of a programme.
-INSIDE = frozenset({"mapping", "device", "week", "version", "session", "grant", "rest", "path"})
+INSIDE = frozenset({"mapping", "way", "device", "week", "version", "session", "grant", "rest", "path"})
+# Names of what may belong to several programmes: their handlers ask `covers`.
+MANAGED = frozenset({"account", "client", "key"})
 
 
 async def check_path(request: web.Request, principal: Principal) -> None:
@@ -36,7 +38,7 @@ async def check_path(request: web.Request, principal: Principal) -> None:
     if principal.programmes is None:
         return
     for name, value in request.match_info.items():
-        if name in INSIDE:
+        if name in INSIDE | MANAGED:
             continue
         lookup = LOOKUPS.get(name)
         if lookup is None:
@@ -52,6 +54,33 @@ async def programme_of(db: Db, principal: Principal, programme_id: str) -> Progr
     if not principal.sees(found.programme_no):
         raise NotFound(f"programme {programme_id}")
     return found
+
+
+def covers(principal: Principal, programmes: Sequence[int] | None) -> bool:
+    """Whether the caller manages what belongs to these programmes (None: to all)."""
+    if principal.programmes is None:
+        return True
+    return programmes is not None and set(programmes) <= principal.programmes
+
+
+async def numbers_of(
+    db: Db, principal: Principal, programme_ids: Sequence[str] | None
+) -> list[int] | None:
+    """Numbers of programmes that the caller sees; without ids all those of the caller.
+
+    Raises NotFound for another.
+    """
+    if programme_ids is None:
+        return principal.within()
+    found = [await programme_of(db, principal, each) for each in programme_ids]
+    return sorted({programme.programme_no for programme in found})
+
+
+async def ids_of(db: Db, numbers: Sequence[int] | None) -> list[str] | None:
+    """Public ids of programmes, None for all."""
+    if numbers is None:
+        return None
+    return [programme.id for programme in await customers.list_programmes(db, numbers)]
 
 
 def within(request: web.Request) -> list[int] | None:

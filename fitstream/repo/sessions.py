@@ -68,6 +68,11 @@ async def list_sessions(
     return await fetch(db, OwnSession, "sessions.list_sessions", account_no, now, *idle_s)
 
 
+async def end_sessions(db: Db, account_no: int, keep: bytes) -> int:
+    """Ends all sessions of an account but the one with this hash; how many."""
+    return await execute(db, "sessions.end_sessions", account_no, keep)
+
+
 async def end_session(db: Db, account_no: int, session_id: str) -> bool:
     """Ends one session of an account; whether there was one."""
     return await execute(db, "sessions.end_session", account_no, session_id) > 0

@@ -1,5 +1,6 @@
 """Weeks: closing, leases, the roller's snapshot and commit, versions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -178,7 +179,7 @@ async def list_versions(db: Db, customer_no: int, week: str) -> list[WeekVersion
     return await fetch(db, WeekVersion, "weeks.list_versions", customer_no, week)
 
 
-async def week_counts(db: Db) -> WeekCounts:
-    """Weeks by state."""
-    found = await fetch_one(db, WeekCounts, "weeks.week_counts")
+async def week_counts(db: Db, within: Sequence[int] | None = None) -> WeekCounts:
+    """Weeks by state, of the programmes with the numbers in `within`."""
+    found = await fetch_one(db, WeekCounts, "weeks.week_counts", within)
     return found or WeekCounts(0, 0, 0, 0, 0)
