@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ from tests.conftest import RunningStack
 from tests.real import new_wearer
 
 pytestmark = pytest.mark.stack
-Answer = tuple[int, dict[str, str], dict[str, Any]]
+Answer = tuple[int, Mapping[str, str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ async def send(
 ) -> Answer:
     async with http.request(method, path, headers=headers, json=body) as answer:
         raw = await answer.read()
-        return answer.status, dict(answer.headers), msgspec.json.decode(raw) if raw else {}
+        return answer.status, answer.headers, msgspec.json.decode(raw) if raw else {}
 
 
 async def make(http: ClientSession, headers: dict[str, str], name: str = "one") -> Answer:
