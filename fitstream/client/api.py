@@ -8,9 +8,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from fitstream.client.access_calls import AccessCalls
 from fitstream.client.accounts import AccountCalls
 from fitstream.client.data import (
     Customer,
+    DailySummary,
     Day,
     Forecast,
     HoursOfDay,
@@ -41,7 +43,7 @@ _READ_ATTEMPTS = 3
 _POST_ATTEMPTS = 8
 
 
-class Client(AccountCalls, DeviceCalls):
+class Client(AccessCalls, AccountCalls, DeviceCalls):
     """Every call of one caller. All raise the kinds of `errors`, as `Api.send` says."""
 
     def __init__(self, api: Api) -> None:
@@ -148,6 +150,14 @@ class Client(AccountCalls, DeviceCalls):
         """Totals per local day, both ends in."""
         query = {"from": first.isoformat(), "to": last.isoformat()}
         return (await self._read(f"{_of(customer_id)}/days", Items[Day], query)).items
+
+    async def daily_summaries(
+        self, customer_id: str, first: date, last: date
+    ) -> list[DailySummary]:
+        """What local days came to as a whole, both ends in; only for days that have one."""
+        query = {"from": first.isoformat(), "to": last.isoformat()}
+        path = f"{_of(customer_id)}/daily-summaries"
+        return (await self._read(path, Items[DailySummary], query)).items
 
     async def hours(self, customer_id: str, day: date | None = None) -> HoursOfDay:
         """One local day by the hour; today by default."""

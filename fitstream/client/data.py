@@ -77,6 +77,46 @@ class Day(Measured, frozen=True, kw_only=True):
     worn: bool
 
 
+class HeartZone(msgspec.Struct, frozen=True, kw_only=True):
+    """Minutes of a day in a range of heart rates."""
+
+    name: str
+    minutes: int | None = None
+    min_bpm: int | None = None
+    max_bpm: int | None = None
+    kcal: float | None = None
+
+
+class DailySummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a day came to as a whole, told by `provenance`; it is no sum of slots.
+
+    Distances are in the sender's unit; what was not said is absent.
+    """
+
+    day: date
+    provenance: str
+    recorded_at: datetime
+    received_at: datetime
+    steps: int | None = None
+    active_score: int | None = None
+    activity_kcal: float | None = None
+    bmr_kcal: float | None = None
+    out_kcal: float | None = None
+    marginal_kcal: float | None = None
+    total_distance: float | None = None
+    tracker_distance: float | None = None
+    logged_distance: float | None = None
+    very_active_distance: float | None = None
+    moderate_distance: float | None = None
+    light_distance: float | None = None
+    sedentary_distance: float | None = None
+    very_active_min: int | None = None
+    light_min: int | None = None
+    sedentary_min: int | None = None
+    resting_heart_rate_bpm: int | None = None
+    heart_zones: list[HeartZone] = []
+
+
 class Score(msgspec.Struct, frozen=True):
     """The activity score and how far its data can be trusted."""
 

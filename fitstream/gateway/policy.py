@@ -87,8 +87,8 @@ _allow(
 _allow({"anyone"}, "pair_start", "pair_poll", "pair_redeem")
 _allow({"person"}, "pair_offer", "pair_look", "pair_decide")
 _allow(
-    _STAFF | {"own"}, "samples", "days", "hours", "weeks", "week", "week_slots", "week_file",
-    "forecast_latest", scope="data:read",
+    _STAFF | {"own"}, "samples", "days", "daily_summaries", "hours", "weeks", "week", "week_slots",
+    "week_file", "forecast_latest", scope="data:read",
 )  # fmt: skip
 
 # Uploads: of one customer its own, of many those who may see persons' data
