@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from fitstream.cli_access import audit, oauth_client
 from fitstream.cli_api import openapi
 from fitstream.cli_parts import DATA, target
 from fitstream.cli_parts import environ as _environ
 from fitstream.cli_parts import number as _number
 from fitstream.cli_parts import or_complain as _or_complain
 from fitstream.cli_parts import run as _run
+from fitstream.cli_trainer import evaluate
 
 if TYPE_CHECKING:
     from fitstream.settings import Settings
@@ -31,6 +33,9 @@ def main() -> None:
 
 
 main.add_command(openapi)
+main.add_command(audit)
+main.add_command(oauth_client)
+main.add_command(evaluate)
 
 
 @main.command()

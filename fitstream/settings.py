@@ -132,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_idle_s: Positive = 1800.0
     admin_absolute_s: Positive = 43_200.0
     customer_idle_s: Positive = 2_592_000.0
+    audit_seal_s: Positive = 60.0
     oauth_access_s: Positive = 900.0
     oauth_refresh_idle_s: Positive = 2_592_000.0
     oauth_refresh_absolute_s: Positive = 7_776_000.0

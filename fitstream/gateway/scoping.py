@@ -28,7 +28,9 @@ LOOKUPS: dict[str, Lookup] = {
     "upload": scoping.upload,
 }
 # Names that mean something only below one of the others, or nothing of a programme.
-INSIDE = frozenset({"mapping", "way", "device", "week", "version", "session", "grant", "rest", "path"})
+INSIDE = frozenset(
+    {"mapping", "way", "device", "week", "version", "session", "grant", "rest", "path"}
+)
 # Names of what may belong to several programmes: their handlers ask `covers`.
 MANAGED = frozenset({"account", "client", "key"})
 

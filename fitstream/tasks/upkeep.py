@@ -1,6 +1,8 @@
 """Nightly upkeep: partitions of the ledger for the months to come, and what has expired goes."""
 
-from fitstream.repo import jobs, links, throttle
+from datetime import timedelta
+
+from fitstream.repo import jobs, links, oauth, throttle
 from fitstream.repo.migrate import make_partitions
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.old_jobs import forget_jobs
@@ -14,4 +16,5 @@ async def upkeep(context: JobContext) -> None:
         await links.forget_links(db, context.now())
         await jobs.forget_letters(db)
         await throttle.forget(db)
+        await oauth.forget_old(db, context.now() - timedelta(days=1))
         await jobs.finish_job(db, context.job, "succeeded", {"jobs_forgotten": forgotten})

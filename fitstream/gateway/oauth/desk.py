@@ -8,6 +8,7 @@ that comes back ends its family although the answer is an error.
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from fitstream.errors import Unavailable
 from fitstream.gateway.oauth.records import Client, Code, Owner, Token, Waiting
 from fitstream.ids import hashed
 from fitstream.repo import oauth
@@ -65,6 +66,8 @@ class Desk:
         """Writes what was decided."""
         if self.new_code is not None:
             await oauth.insert_code(db, self.new_code)
+        if self.new_waiting is not None:
+            await _store_waiting(db, self.new_waiting)
         if self.ended is not None:
             await oauth.revoke_family(db, *self.ended)
         if self.ended_access is not None:
@@ -124,6 +127,11 @@ class Desk:
             created_at=self.now,
             expires_at=self.now,
         )
+
+
+async def _store_waiting(db: Db, waiting: DeviceCodeRow) -> None:
+    if not await oauth.insert_device_code(db, waiting):
+        raise Unavailable("oauth", "the short code is taken; ask again", 1.0)
 
 
 def _ending(token: NewToken, at: datetime) -> NewToken:

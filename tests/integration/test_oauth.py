@@ -1,0 +1,446 @@
+"""OAuth 2.0 against a running gateway: every grant, what is refused, and what ends."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from fitstream.client import Client
+from fitstream.repo.database import open_repo
+from tests.conftest import RunningStack
+from tests.oauth import (
+    BACK,
+    DEVICE_GRANT,
+    PASSWORD,
+    LoggedIn,
+    Program,
+    back,
+    call,
+    challenge_of,
+    logged_in,
+    register,
+    send,
+)
+
+pytestmark = pytest.mark.stack
+VERIFIER = "v" * 50
+
+
+@pytest.fixture
+async def program(http: ClientSession, stack: RunningStack) -> Program:
+    """A public client nobody else uses."""
+    return await register(http, stack.admin_key)
+
+
+async def status_of(http: ClientSession, who: LoggedIn, token: str) -> int:
+    """What the customer's own record answers to a token."""
+    return (await call(http, "GET", f"/v1/customers/{who.customer.id}", token)).status
+
+
+async def test_a_customer_lets_a_program_read_their_data_and_nothing_else(
+    http: ClientSession, admin: Client, program: Program
+) -> None:
+    who, other = await logged_in(admin), await logged_in(admin)
+    shown = await call(http, "GET", f"/v1/oauth/authorize?{program.query('c' * 43)}", who.token)
+    assert shown.body["client_name"] == "Coach"
+    assert sorted(shown.body["scopes"]) == ["customers:read", "data:read"]
+    tokens = await program.tokens(who)
+    access = tokens["access_token"]
+    assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 900)
+    assert await status_of(http, who, access) == 200
+    assert (await call(http, "GET", f"/v1/customers/{who.customer.id}/days", access)).status == 200
+    assert await status_of(http, other, access) == 404
+    for method, path, body in (
+        ("GET", "/v1/me", None),
+        ("GET", "/v1/me/sessions", None),
+        ("GET", "/v1/customers", None),
+        ("PUT", "/v1/me/password", {"old": PASSWORD, "new": "another long walk"}),
+    ):
+        assert (await call(http, method, path, access, body)).status == 403, path
+
+
+async def test_the_code_comes_back_with_state_and_issuer_and_works_once(
+    http: ClientSession, admin: Client, program: Program
+) -> None:
+    who = await logged_in(admin)
+    wanted = {"query": program.query(challenge_of(VERIFIER)), "approve": True}
+    said = await call(http, "POST", "/v1/oauth/authorize", who.token, wanted)
+    assert said.body["redirect_to"].startswith(f"{BACK}?")
+    found = back(said.body["redirect_to"])
+    metadata = await call(http, "GET", "/.well-known/oauth-authorization-server")
+    assert (found["state"], found["iss"]) == ("x y/z", metadata.body["issuer"])
+    form = {
+        "grant_type": "authorization_code", "code": found["code"], "redirect_uri": BACK,
+        "code_verifier": VERIFIER,
+    }  # fmt: skip
+    first = await program.send("token", **form)
+    assert first.status == 200
+    again = await program.send("token", **form)
+    assert (again.status, again.body["error"]) == (400, "invalid_grant")
+    assert await status_of(http, who, first.body["access_token"]) == 401
+
+
+async def test_who_refuses_is_obeyed(http: ClientSession, admin: Client, program: Program) -> None:
+    who = await logged_in(admin)
+    wanted = {"query": program.query("c" * 43), "approve": False}
+    said = await call(http, "POST", "/v1/oauth/authorize", who.token, wanted)
+    assert back(said.body["redirect_to"])["error"] == "access_denied"
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"code_challenge": ""}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge_method": ""}, "invalid_request"),
+        ({"code_challenge": "too-short"}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"scope": "data:read customers:write"}, "invalid_scope"),
+        ({"scope": "everything"}, "invalid_scope"),
+    ],
+    ids=str,
+)
+async def test_a_bad_request_goes_back_to_the_program_with_its_error(
+    http: ClientSession, admin: Client, program: Program, change: dict[str, str], error: str
+) -> None:
+    who = await logged_in(admin)
+    query = program.query(challenge_of(VERIFIER), **change)
+    shown = await call(http, "GET", f"/v1/oauth/authorize?{query}", who.token)
+    assert shown.status == 200, shown
+    assert shown.body["redirect_to"].startswith(f"{BACK}?")
+    assert back(shown.body["redirect_to"])["error"] == error
+    wanted = {"query": query, "approve": True}
+    said = await call(http, "POST", "/v1/oauth/authorize", who.token, wanted)
+    assert back(said.body["redirect_to"])["error"] == error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"redirect_uri": "https://coach.example.org/back/"},
+        {"redirect_uri": "https://coach.example.org/back?x=1"},
+        {"redirect_uri": "https://thief.example.org/back"},
+        {"redirect_uri": 'https://coach.example.org/back"><script>'},
+        {"redirect_uri": ""},
+        {"client_id": "cli_unknown"},
+        {"client_id": ""},
+        {"client_id": "\N{SNOWMAN}"},
+    ],
+    ids=str,
+)
+async def test_no_browser_is_sent_to_an_address_that_is_not_registered(
+    http: ClientSession, admin: Client, program: Program, change: dict[str, str]
+) -> None:
+    who = await logged_in(admin)
+    query = program.query(challenge_of(VERIFIER), **change)
+    for approve in (True, False):
+        wanted = {"query": query, "approve": approve}
+        said = await call(http, "POST", "/v1/oauth/authorize", who.token, wanted)
+        assert (said.status, said.body["code"]) == (422, "bad_authorization"), said
+    shown = await call(http, "GET", f"/v1/oauth/authorize?{query}", who.token)
+    assert shown.status == 422
+
+
+async def test_a_parameter_that_is_there_twice_is_refused(
+    http: ClientSession, admin: Client, program: Program
+) -> None:
+    who = await logged_in(admin)
+    query = f"{program.query(challenge_of(VERIFIER))}&redirect_uri=https://thief.example.org"
+    shown = await call(http, "GET", f"/v1/oauth/authorize?{query}", who.token)
+    assert (shown.status, shown.body["code"]) == (400, "unreadable")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"code_verifier": "w" * 50},
+        {"code_verifier": ""},
+        {"redirect_uri": "https://coach.example.org/other"},
+        {"redirect_uri": ""},
+        {"code": "fsc_unknown"},
+        {"code": ""},
+    ],
+    ids=str,
+)
+async def test_a_code_is_worth_nothing_without_all_that_belongs_to_it(
+    admin: Client, program: Program, change: dict[str, str]
+) -> None:
+    who = await logged_in(admin)
+    code = await program.code(who, VERIFIER)
+    form = {
+        "grant_type": "authorization_code", "code": code, "redirect_uri": BACK,
+        "code_verifier": VERIFIER,
+    } | change  # fmt: skip
+    given = await program.send("token", **form)
+    assert given.status == 400
+    assert given.body["error"] in ("invalid_grant", "invalid_request")
+
+
+async def test_a_code_of_another_client_is_refused(
+    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who, thief = await logged_in(admin), await register(http, stack.admin_key)
+    code = await program.code(who, VERIFIER)
+    form = {
+        "grant_type": "authorization_code", "code": code, "redirect_uri": BACK,
+        "code_verifier": VERIFIER,
+    }  # fmt: skip
+    assert (await thief.send("token", **form)).body["error"] == "invalid_grant"
+    assert (await program.send("token", **form)).status == 200
+
+
+async def test_a_confidential_client_needs_its_secret_and_pkce_too(
+    http: ClientSession, admin: Client, stack: RunningStack
+) -> None:
+    who = await logged_in(admin)
+    program = await register(http, stack.admin_key, is_confidential=True)
+    code = await program.code(who, VERIFIER)
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK}
+    proof = {"code_verifier": VERIFIER}
+    wrong = await send(http, "token", (program.id, "fsk_wrong"), **form, **proof)
+    assert (wrong.status, wrong.body["error"]) == (401, "invalid_client")
+    bare = await send(http, "token", None, client_id=program.id, **form, **proof)
+    assert bare.body["error"] == "invalid_client"
+    assert (await program.send("token", **form)).body["error"] == "invalid_request"
+    assert (await program.send("token", **form, **proof)).status == 200
+
+
+async def test_a_client_acts_for_itself_within_its_scopes_and_programmes(
+    http: ClientSession, stack: RunningStack, admin: Client
+) -> None:
+    program = await register(
+        http, stack.admin_key, is_confidential=True, grants=["client_credentials"],
+        redirect_uris=[], scopes=["customers:read", "models:read"], programmes=["default"],
+    )  # fmt: skip
+    given = await program.send("token", grant_type="client_credentials", scope="customers:read")
+    assert given.status == 200
+    assert "refresh_token" not in given.body
+    token = given.body["access_token"]
+    assert (await call(http, "GET", "/v1/customers", token)).status == 200
+    refused = await call(http, "GET", "/v1/models", token)
+    assert (refused.status, refused.body["code"]) == (403, "insufficient_scope")
+    too_much = await program.send("token", grant_type="client_credentials", scope="data:read")
+    assert too_much.body["error"] == "invalid_scope"
+
+
+async def test_a_public_client_cannot_act_for_itself(
+    http: ClientSession, stack: RunningStack, program: Program
+) -> None:
+    wanted = {
+        "name": "x", "is_confidential": False, "grants": ["client_credentials"],
+        "scopes": ["data:read"],
+    }  # fmt: skip
+    made = await call(http, "POST", "/v1/oauth/clients", stack.admin_key, wanted)
+    assert (made.status, made.body["code"]) == (422, "bad_client")
+    given = await program.send("token", grant_type="client_credentials")
+    assert given.body["error"] == "invalid_client"
+
+
+async def test_each_refresh_token_works_once_and_a_second_tab_is_no_thief(
+    http: ClientSession, admin: Client, program: Program
+) -> None:
+    who = await logged_in(admin)
+    first = await program.tokens(who)
+    second = await program.refresh(first["refresh_token"])
+    assert second.status == 200
+    assert second.body["refresh_token"] != first["refresh_token"]
+    tab = await program.refresh(first["refresh_token"])
+    assert (tab.status, tab.body["error"]) == (400, "invalid_grant")
+    assert await status_of(http, who, second.body["access_token"]) == 200
+    assert (await program.refresh(second.body["refresh_token"])).status == 200
+
+
+async def test_a_refresh_token_that_comes_back_after_its_successor_ends_the_family(
+    http: ClientSession, admin: Client, program: Program
+) -> None:
+    who = await logged_in(admin)
+    first = await program.tokens(who)
+    second = (await program.refresh(first["refresh_token"])).body
+    third = (await program.refresh(second["refresh_token"])).body
+    assert (await program.refresh(first["refresh_token"])).body["error"] == "invalid_grant"
+    for tokens in (first, second, third):
+        assert await status_of(http, who, tokens["access_token"]) == 401
+    assert (await program.refresh(third["refresh_token"])).body["error"] == "invalid_grant"
+
+
+async def test_the_parent_is_a_thief_after_ten_seconds(
+    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who = await logged_in(admin)
+    first = await program.tokens(who)
+    second = (await program.refresh(first["refresh_token"])).body
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        await db.execute(
+            "UPDATE oauth_token SET used_at = used_at - interval '11 s' WHERE used_at IS NOT NULL"
+            " AND family_no = (SELECT family_no FROM oauth_family f JOIN customer c"
+            " USING (customer_no) WHERE c.id = $1)",
+            who.customer.id,
+        )
+    assert (await program.refresh(first["refresh_token"])).body["error"] == "invalid_grant"
+    assert await status_of(http, who, second["access_token"]) == 401
+
+
+async def test_scopes_only_ever_shrink(admin: Client, program: Program) -> None:
+    first = await program.tokens(await logged_in(admin))
+    less = await program.refresh(first["refresh_token"], scope="data:read")
+    assert less.body["scope"] == "data:read"
+    more = await program.refresh(less.body["refresh_token"], scope="profile")
+    assert more.body["error"] == "invalid_scope"
+
+
+async def test_a_device_waits_for_its_person(
+    http: ClientSession, admin: Client, stack: RunningStack
+) -> None:
+    who = await logged_in(admin)
+    program = await register(http, stack.admin_key, grants=[DEVICE_GRANT, "refresh_token"])
+    codes = (await program.send("device", scope="data:read")).body
+    form = {"grant_type": DEVICE_GRANT, "device_code": codes["device_code"]}
+    assert (await program.send("token", **form)).body["error"] == "authorization_pending"
+    assert (await program.send("token", **form)).body["error"] == "slow_down"
+    typed = codes["user_code"].replace("-", "").lower()
+    shown = await call(http, "GET", f"/v1/oauth/device?user_code={typed}", who.token)
+    assert list(shown.body["scopes"]) == ["data:read"]
+    wanted = {"user_code": typed, "approve": True}
+    said = await call(http, "POST", "/v1/oauth/device/decision", who.token, wanted)
+    assert said.status == 204
+    again = await call(http, "POST", "/v1/oauth/device/decision", who.token, wanted)
+    assert again.status == 404
+    given = await program.send("token", **form)
+    assert given.status == 200, given
+    days = f"/v1/customers/{who.customer.id}/days"
+    assert (await call(http, "GET", days, given.body["access_token"])).status == 200
+    assert (await program.send("token", **form)).status == 400
+
+
+async def test_a_device_that_is_turned_away_gets_nothing(
+    http: ClientSession, admin: Client, stack: RunningStack
+) -> None:
+    who = await logged_in(admin)
+    program = await register(http, stack.admin_key, grants=[DEVICE_GRANT])
+    codes = (await program.send("device")).body
+    wanted = {"user_code": codes["user_code"], "approve": False}
+    await call(http, "POST", "/v1/oauth/device/decision", who.token, wanted)
+    form = {"grant_type": DEVICE_GRANT, "device_code": codes["device_code"]}
+    assert (await program.send("token", **form)).body["error"] == "access_denied"
+
+
+async def test_a_client_ends_its_tokens_and_nobody_elses(
+    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who, other = await logged_in(admin), await register(http, stack.admin_key)
+    tokens = await program.tokens(who)
+    assert (await program.send("revoke", token="fst_unknown")).status == 200
+    foreign = await other.send("revoke", token=tokens["refresh_token"])
+    assert foreign.body["error"] == "invalid_grant"
+    assert (await program.send("revoke", token=tokens["access_token"])).status == 200
+    assert await status_of(http, who, tokens["access_token"]) == 401
+    again = (await program.refresh(tokens["refresh_token"])).body
+    assert (await program.send("revoke", token=again["refresh_token"])).status == 200
+    assert await status_of(http, who, again["access_token"]) == 401
+
+
+async def test_a_client_looks_into_its_own_tokens(
+    http: ClientSession, admin: Client, stack: RunningStack
+) -> None:
+    who = await logged_in(admin)
+    program = await register(http, stack.admin_key, is_confidential=True)
+    other = await register(http, stack.admin_key, is_confidential=True)
+    tokens = await program.tokens(who)
+    found = (await program.send("introspect", token=tokens["access_token"])).body
+    assert found["active"]
+    assert (found["sub"], found["client_id"]) == (who.customer.id, program.id)
+    inactive = {"active": False}
+    assert (await other.send("introspect", token=tokens["access_token"])).body == inactive
+    await program.refresh(tokens["refresh_token"])
+    assert (await program.send("introspect", token=tokens["refresh_token"])).body == inactive
+
+
+Ending = Callable[[ClientSession, Client, LoggedIn], Awaitable[Any]]
+
+
+async def new_password(http: ClientSession, _: Client, who: LoggedIn) -> Any:
+    body = {"old": PASSWORD, "new": "another quiet walk"}
+    return await call(http, "PUT", "/v1/me/password", who.token, body)
+
+
+async def logout_everywhere(http: ClientSession, _: Client, who: LoggedIn) -> Any:
+    return await call(http, "POST", "/v1/me/logout-everywhere", who.token)
+
+
+async def consent_withdrawn(_: ClientSession, admin: Client, who: LoggedIn) -> Any:
+    return await admin.change_customer(who.customer.id, consents={"sharing": False})
+
+
+async def deactivated(_: ClientSession, admin: Client, who: LoggedIn) -> Any:
+    return await admin.change_customer(who.customer.id, deactivated=True)
+
+
+async def grant_withdrawn(http: ClientSession, _: Client, who: LoggedIn) -> Any:
+    grants = await call(http, "GET", "/v1/me/grants", who.token)
+    (grant,) = grants.body["items"]
+    return await call(http, "DELETE", f"/v1/me/grants/{grant['id']}", who.token)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [new_password, logout_everywhere, consent_withdrawn, deactivated, grant_withdrawn],
+    ids=lambda ending: ending.__name__,
+)
+async def test_tokens_end_with_what_they_rest_on(
+    http: ClientSession, admin: Client, program: Program, ending: Ending
+) -> None:
+    who = await logged_in(admin, consents={"sharing": True})
+    tokens = await program.tokens(who)
+    assert await status_of(http, who, tokens["access_token"]) == 200
+    await ending(http, admin, who)
+    assert await status_of(http, who, tokens["access_token"]) == 401
+    assert (await program.refresh(tokens["refresh_token"])).body["error"] == "invalid_grant"
+
+
+async def test_a_grant_for_a_device_ends_with_the_device(
+    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who = await logged_in(admin)
+    path = f"/v1/customers/{who.customer.id}/devices"
+    (device,) = (await call(http, "GET", path, who.token)).body["items"]
+    tied, free = await program.tokens(who, device_id=device["id"]), await program.tokens(who)
+    assert (await call(http, "DELETE", f"{path}/{device['id']}", stack.admin_key)).status == 204
+    assert await status_of(http, who, tied["access_token"]) == 401
+    assert await status_of(http, who, free["access_token"]) == 200
+
+
+async def test_a_disabled_client_is_refused_with_all_it_has(
+    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who = await logged_in(admin)
+    tokens = await program.tokens(who)
+    path = f"/v1/oauth/clients/{program.id}"
+    assert (await call(http, "PATCH", path, stack.admin_key, {"disabled": True})).status == 200
+    assert await status_of(http, who, tokens["access_token"]) == 401
+    assert (await program.refresh(tokens["refresh_token"])).body["error"] == "invalid_client"
+
+
+async def test_no_secret_of_oauth_is_stored_as_it_is(
+    http: ClientSession, admin: Client, stack: RunningStack
+) -> None:
+    who = await logged_in(admin)
+    program = await register(http, stack.admin_key, is_confidential=True)
+    tokens = await program.tokens(who)
+    assert program.secret is not None
+    known = [tokens["access_token"], tokens["refresh_token"], program.secret[1]]
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        for table in ("oauth_client", "oauth_token", "oauth_code", "oauth_family", "audit"):
+            rows = await db.fetch(f"SELECT t::text FROM {table} t")
+            stored = "\n".join(row["t"] for row in rows)
+            assert not any(text in stored or text.encode().hex() in stored for text in known)
+
+
+async def test_a_browser_that_comes_to_the_api_is_sent_to_the_page(
+    http: ClientSession, program: Program
+) -> None:
+    query = program.query(secrets.token_urlsafe(48))
+    async with http.get(f"/v1/oauth/authorize?{query}", allow_redirects=False) as response:
+        assert response.status == 302
+        assert "/oauth/authorize?response_type=code" in response.headers["Location"]
