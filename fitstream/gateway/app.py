@@ -8,6 +8,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from fitstream.broker import Observer, Producer, open_observer, open_producer
+from fitstream.errors import Unavailable
 from fitstream.gateway.admin.routes import add_pages
 from fitstream.gateway.api import (
     accounts,
@@ -178,6 +179,8 @@ async def _guards(app: web.Application) -> AsyncIterator[None]:
 async def _keys(app: web.Application) -> AsyncIterator[None]:
     """The key cache, kept fresh in the background."""
     app[KEYS] = KeyCache(app[REPO], app[SETTINGS])
+    with suppress(Unavailable):  # the first caller need not wait for the first round
+        await app[KEYS].refresh()
     following = asyncio.create_task(app[KEYS].follow())
     yield
     following.cancel()
