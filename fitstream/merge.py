@@ -7,7 +7,7 @@ I/O: ledger, roller, API, pages and trainer all call this and nothing else.
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class Metric(NamedTuple):
@@ -79,14 +79,29 @@ def make_row(values: Values, tz_offset_min: int, rev: int, deleted: bool) -> Row
     return Row(kept, tz_offset_min, rev, tie(kept, tz_offset_min, deleted))
 
 
-def wins(challenger: Row, current: Row) -> bool:
-    """Whether `challenger` replaces `current`: the larger (rev, tie)."""
-    return (challenger.rev, challenger.tie) > (current.rev, current.tie)
+class Version(Protocol):
+    """What the rule looks at: a Row, or a row of the ledger."""
+
+    @property
+    def rev(self) -> int: ...
+
+    @property
+    def tie(self) -> int: ...
+
+
+def rank(version: Version) -> tuple[int, int]:
+    """What decides: of two versions of a sample the one with the larger rank stays."""
+    return version.rev, version.tie
+
+
+def wins(challenger: Version, current: Version) -> bool:
+    """Whether `challenger` replaces `current`."""
+    return rank(challenger) > rank(current)
 
 
 def merged(versions: Iterable[Row]) -> Row:
     """The version that remains of all; commutative, associative, idempotent."""
-    return max(versions, key=lambda row: (row.rev, row.tie))
+    return max(versions, key=rank)
 
 
 def is_conflict(one: Row, other: Row) -> bool:

@@ -96,6 +96,18 @@ class DataKeys:
         missing = await asyncio.gather(*(one(c) for c in wanted - self._known.keys()))
         return {c: self._known[c] for c in wanted & self._known.keys()} | dict(missing)
 
+    async def prefetch(self, customer_ids: Iterable[str]) -> None:
+        """Reads existing keys a few at a time; what is missing or broken is left to
+        `existing_key`."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(customer_id: str) -> None:
+            async with gate:
+                with suppress(NotFound, Rejected):
+                    await self.existing_key(customer_id)
+
+        await asyncio.gather(*(one(c) for c in set(customer_ids) - self._known.keys()))
+
     async def is_there(self, customer_id: str) -> bool:
         """Whether the customer's key still exists, asked afresh: what is erased must stay so."""
         there = await self._store.exists(_object(customer_id))

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from fitstream import events
 from fitstream.combined import LedgerRow
 from fitstream.events import SampleBatch
-from fitstream.merge import Row
+from fitstream.merge import Row, wins
 from fitstream.repo import progress, trace
 from fitstream.repo.database import Db
 from fitstream.repo.trace import Owner, ParkedAt
@@ -63,10 +63,9 @@ def judged(
     verdicts = []
     for slot, row in rows:
         there = held.get(slot)
-        if there is None or (there.rev, there.tie) < (row.rev, row.tie):
+        if there is None or wins(row, there):
             state = lacking
         else:
-            same = (there.rev, there.tie) == (row.rev, row.tie)
-            state = "current" if same else "superseded"
+            state = "superseded" if wins(there, row) else "current"
         verdicts.append(Verdict(slot, row, state, there))
     return verdicts

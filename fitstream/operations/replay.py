@@ -7,22 +7,19 @@ no data key: the records of an erased customer stay closed.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from fitstream import events
 from fitstream.archived import ArchivedRecord, archive_span, decode_archive
 from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
 from fitstream.logs import get
-from fitstream.operations.coverage import Coverage
+from fitstream.operations.replay_part import ALL_SLOTS, UNKNOWN, Opened, Part
 from fitstream.repo import progress
-from fitstream.repo.contacts import instant_of
 from fitstream.repo.database import Repo
-from fitstream.repo.ledger import LedgerWriter, Written
-from fitstream.repo.progress import Passed
+from fitstream.repo.ledger import Written
 from fitstream.sealing import DataKeys, unseal
 from fitstream.store import Store
 
@@ -31,7 +28,6 @@ _PLACE = re.compile(r"/(\d+)/(\d+)/\d{19}-\d{19}\.msgpack$")
 _RECORDS_MAX = 500
 _BYTES_MAX = 4 * 2**20
 _TELL_EVERY_S = 2.0
-ALL_SLOTS = (-(2**31), 2**31)
 
 
 class Order(NamedTuple):
@@ -48,14 +44,6 @@ class Order(NamedTuple):
     def is_whole(self) -> bool:
         """Whether nothing is left out, so that progress may follow."""
         return not self.customer and self.span == ALL_SLOTS
-
-
-class Opened(NamedTuple):
-    """A record with its original bytes."""
-
-    offset: int
-    customer_id: str
-    value: bytes
 
 
 class Totals(msgspec.Struct):
@@ -91,7 +79,7 @@ class Replay:
 
     async def run(self, stop: asyncio.Event, tell: Callable[[str], None]) -> Totals:
         """Replays until the end or `stop`. Raises Unavailable; the call may then be repeated."""
-        part: _Part | None = None
+        part: Part | None = None
         async for key in self._store.list_keys(f"raw/{self._topic}/"):
             place, span = _PLACE.search(key), archive_span(key)
             if place is None or span is None:
@@ -109,18 +97,19 @@ class Replay:
         await self._finish(part, tell)
         return self.totals
 
-    async def _begin(self, where: tuple[int, int]) -> "_Part":
+    async def _begin(self, where: tuple[int, int]) -> Part:
         async with self._repo.connection() as db:
             at = await progress.progress_of(db, *where)
-        return _Part(self._topic, where, 0 if at is None else at.next_offset)
+        return Part(self._topic, where, 0 if at is None else at.next_offset)
 
-    async def _object(self, part: "_Part", key: str) -> None:
+    async def _object(self, part: Part, key: str) -> None:
         try:
             records = decode_archive(await self._store.get(key))
         except msgspec.MsgspecError:
             self.totals.unreadable.append(key)
             return
         self.totals.objects += 1
+        await self._keys.prefetch(record.customer_id for record in records)
         chunk: list[Opened] = []
         size = 0
         async for record in self._opened(part, records):
@@ -136,9 +125,7 @@ class Replay:
         if chunk:
             await self._write(part, chunk)
 
-    async def _opened(
-        self, part: "_Part", records: Sequence[ArchivedRecord]
-    ) -> AsyncIterator[Opened]:
+    async def _opened(self, part: Part, records: Sequence[ArchivedRecord]) -> AsyncIterator[Opened]:
         """Records that no object before had, in the clear."""
         generation, partition = part.where
         for record in records:
@@ -161,7 +148,7 @@ class Replay:
                 part.coverage.see(record.offset)
                 yield Opened(record.offset, record.customer_id, value)
 
-    async def _look_for_hole(self, part: "_Part", offset: int) -> None:
+    async def _look_for_hole(self, part: Part, offset: int) -> None:
         """Offsets that are not archived: each was parked before it came there, or it is a hole."""
         missing = part.coverage.missing_before(offset)
         if missing is None or not self._order.is_whole:
@@ -175,13 +162,13 @@ class Replay:
             first, last = missing[0], missing[1] - 1
             self.totals.holes.append(f"{part.name}: offsets {first} to {last}")
 
-    async def _write(self, part: "_Part", chunk: Sequence[Opened]) -> None:
+    async def _write(self, part: Part, chunk: Sequence[Opened]) -> None:
         """A chunk in one transaction; one that no table can hold is cut down to its record."""
         batches, rejects = part.decode(chunk, self._order.span)
         try:
             async with self._repo.transaction() as db:
                 written = await part.writer.merge(db, part.where[0], list(batches.items()))
-                unknown = dict.fromkeys(written.unknown, _UNKNOWN)
+                unknown = await self._unknown(written.unknown, batches)
                 for values in part.letters(chunk, rejects | unknown):
                     await progress.insert_dead_letter(db, values)
         except Rejected as error:
@@ -198,6 +185,17 @@ class Replay:
         self._count(len(batches), len(rejects) + len(unknown), written)
         part.note(chunk, batches, written)
 
+    async def _unknown(
+        self, offsets: Sequence[int], batches: Mapping[int, SampleBatch]
+    ) -> dict[int, tuple[str, str]]:
+        """Reasons to park records of unknown devices; none for those of customers whose key has
+        gone since it was read: who is erased during a replay leaves nothing in the clear."""
+        owners = {batches[offset].customer_id for offset in offsets}
+        there = {owner for owner in owners if await self._keys.is_there(owner)}
+        left = [offset for offset in offsets if batches[offset].customer_id in there]
+        self.totals.without_key += len(offsets) - len(left)
+        return dict.fromkeys(left, UNKNOWN)
+
     def _count(self, records: int, parked: int, written: Written) -> None:
         self.totals.records += records
         self.totals.parked += parked
@@ -205,7 +203,7 @@ class Replay:
         self.totals.inserted += written.inserted
         self.totals.updated += written.updated
 
-    async def _finish(self, part: "_Part | None", tell: Callable[[str], None]) -> None:
+    async def _finish(self, part: Part | None, tell: Callable[[str], None]) -> None:
         """Lets the ledger go on behind what was replayed, unless it has moved by itself."""
         if part is None or not self._order.is_whole or part.coverage.end == part.coverage.begin:
             return
@@ -219,77 +217,3 @@ class Replay:
         if time.monotonic() - self._told_at >= _TELL_EVERY_S:
             self._told_at = time.monotonic()
             tell(f"{self.totals.records:,} records, {self.totals.inserted:,} rows new, at {key}")
-
-
-_UNKNOWN = ("unknown_device", "no such device of that customer")
-
-
-class _Part:
-    """A partition on its way: what was seen of it, and what came of that."""
-
-    def __init__(self, topic: str, where: tuple[int, int], begin: int) -> None:
-        self.topic = topic
-        self.where = where
-        self.name = f"generation {where[0]}, partition {where[1]}"
-        self.writer = LedgerWriter()
-        self.coverage = Coverage(begin)
-        self.next = 0
-        self._last = (-1, "")
-        self._gained = Passed(begin, begin, "", 0, 0, 0, 0, None)
-
-    def decode(
-        self, chunk: Sequence[Opened], span: tuple[int, int]
-    ) -> tuple[dict[int, SampleBatch], dict[int, tuple[str, str]]]:
-        """Batches, and reasons why there is none, by offset."""
-        batches: dict[int, SampleBatch] = {}
-        rejects: dict[int, tuple[str, str]] = {}
-        for record in chunk:
-            try:
-                batch = events.decode(record.value)
-            except Rejected as error:
-                rejects[record.offset] = (error.code, error.message)
-                continue
-            if span == ALL_SLOTS or any(span[0] <= at < span[1] for at in batch.columns.slot):
-                batches[record.offset] = batch
-        return batches, rejects
-
-    def letters(
-        self, chunk: Sequence[Opened], reasons: dict[int, tuple[str, str]]
-    ) -> list[tuple[object, ...]]:
-        """Dead letters of those records of `chunk` that have a reason."""
-        generation, partition = self.where
-        return [
-            (
-                *(self.topic, generation, partition, record.offset),
-                *reasons[record.offset],
-                *(record.customer_id.encode(), record.value),
-            )
-            for record in chunk
-            if record.offset in reasons
-        ]
-
-    def note(
-        self, chunk: Sequence[Opened], batches: dict[int, SampleBatch], written: Written
-    ) -> None:
-        """The chunk is in: what the ledger had not read before counts for its progress."""
-        for offset, batch in batches.items():
-            if offset < self.coverage.end:
-                self._last = (offset, batch.batch_id)
-        if chunk[0].offset < self.coverage.begin:
-            return
-        had = self._gained
-        newest = max((batch.received_at for batch in batches.values()), default=None)
-        at = None if newest is None else instant_of(newest)
-        self._gained = had._replace(
-            records=had.records + len(batches),
-            samples=had.samples + written.samples,
-            inserted=had.inserted + written.inserted,
-            updated=had.updated + written.updated,
-            newest_at=max((each for each in (had.newest_at, at) if each), default=None),
-        )
-
-    def passed(self) -> Passed:
-        """What the ledger's progress must know to go on behind it."""
-        end = self.coverage.end
-        batch_id = self._last[1] if self._last[0] == end - 1 else ""
-        return self._gained._replace(end=end, last_batch_id=batch_id)

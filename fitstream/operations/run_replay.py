@@ -6,7 +6,8 @@ import click
 
 from fitstream.errors import Rejected
 from fitstream.operations.coverage import slot_or_date
-from fitstream.operations.replay import ALL_SLOTS, Order, Replay, Totals
+from fitstream.operations.replay import Order, Replay, Totals
+from fitstream.operations.replay_part import ALL_SLOTS
 from fitstream.repo.database import open_repo
 from fitstream.sealing import DataKeys, master_keys
 from fitstream.settings import Settings

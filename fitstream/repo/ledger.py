@@ -31,6 +31,7 @@ COLUMNS = (
     "heart_rate_bpm", "heart_rate_min_bpm", "heart_rate_max_bpm",
     "light_min", "moderate_min", "vigorous_min", "sedentary_min", "sleep_min", "floors",
 )  # fmt: skip
+_REV, _TIE = COLUMNS.index("rev"), COLUMNS.index("tie")
 _OFFSET_BITS = 48
 # What values that no row can hold raise, where they meet merge rule, calendar and driver.
 UNFIT = (ValueError, IndexError, OverflowError, struct.error)
@@ -219,7 +220,7 @@ def _stage(
             if old is None:
                 rows[key] = row
                 stage.keys[place] = stage.keys.get(place, 0) + 1
-            elif (row[5], row[0]) > (old[5], old[0]):
+            elif (row[_REV], row[_TIE]) > (old[_REV], old[_TIE]):  # merge.wins, on columns
                 rows[key] = row
     return stage._replace(samples=samples)
 

@@ -133,14 +133,32 @@ def _part(customer: ForecastCustomer, slots: list[Slot]) -> bytes:
 
 
 def _request(series: Series, customer: ForecastCustomer, start: int) -> Request:
+    places = wall_clock(start, HORIZON, customer.zone)
     local = local_time(start, customer.zone)
-    return Request(series, local.date(), (local.hour * 60 + local.minute) // 15, HORIZON)
+    return Request(series, local.date(), _quarter(local), max(places) + 1)
+
+
+def wall_clock(start: int, slots: int, zone: str) -> list[int]:
+    """Where each of `slots` lies among the quarter hours that a clock on the wall shows, counted
+    from `start`: one hour is left out, or comes twice, where the clocks change."""
+    first = local_time(start, zone)
+    places = []
+    for slot in range(start, start + slots):
+        local = local_time(slot, zone)
+        days = (local.date() - first.date()).days
+        places.append(max(days * DAY_SLOTS + _quarter(local) - _quarter(first), 0))
+    return places
+
+
+def _quarter(local: datetime) -> int:
+    return (local.hour * 60 + local.minute) // 15
 
 
 def _rows(
     customer: ForecastCustomer, found: Forecast, about: tuple[str, int], issued_at: datetime
 ) -> list[NewForecast]:
     model_id, start = about
+    places = wall_clock(start, HORIZON, customer.zone)
     return [
         NewForecast(
             customer_no=customer.customer_no,
@@ -152,7 +170,7 @@ def _rows(
             data_through=_data_through(customer, found, start),
             start_slot=start,
             basis=found.basis[target],
-            quantiles=[[round(float(v), 3) for v in row] for row in values],
+            quantiles=[[round(float(v), 3) for v in values[place]] for place in places],
             object_key=_key(customer, issued_at),
         )
         for target, values in found.values.items()

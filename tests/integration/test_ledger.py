@@ -4,13 +4,14 @@ import random
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from fitstream.clock import slot_of
 from fitstream.errors import Conflict
 from fitstream.events import SampleBatch, SampleColumns, rows
 from fitstream.ids import new_id
-from fitstream.merge import NAMES, Row, merged
+from fitstream.merge import NAMES, Row, make_row, merged, wins
 from fitstream.repo import customers, devices, progress, samples, weeks
 from fitstream.repo.customers import NewCustomer
 from fitstream.repo.database import Repo
@@ -98,6 +99,47 @@ async def test_any_order_and_cut_gives_the_pure_merge(repo: Repo, place: Place, 
     assert await held(repo, place) == {
         slot: merged(versions) for slot, versions in expected.items()
     }
+
+
+async def test_the_merge_rule_is_the_same_in_memory_in_sql_and_as_defined(
+    repo: Repo, place: Place
+) -> None:
+    """For each of many pairs of versions: within a chunk, between chunks, and `merge.wins`."""
+    rng = random.Random(7)
+    slots = list(range(FIRST, FIRST + 600))
+    older, newer = ([_random_version(rng) for _ in slots] for _ in range(2))
+    expected = {
+        slot: second if wins(second, first) else first
+        for slot, first, second in zip(slots, older, newer, strict=True)
+    }
+    one, other = (_batch_of(place, slots, versions) for versions in (older, newer))
+    await write(repo, place, 0, one, other)
+    assert await held(repo, place) == expected
+    async with repo.transaction() as db:
+        await db.execute("DELETE FROM sample WHERE customer_no = $1", place.customer_no)
+    await write(repo, place, 2, one)
+    await write(repo, place, 3, other)
+    assert await held(repo, place) == expected
+    kinds = [
+        (a.rev == b.rev, a.tie >> 59 == b.tie >> 59) for a, b in zip(older, newer, strict=True)
+    ]
+    assert set(kinds) == {(True, True), (True, False), (False, True), (False, False)}
+
+
+def _random_version(rng: random.Random) -> Row:
+    measured = [rng.choice([None, 0, 1]) if index < 3 else None for index in range(len(NAMES))]
+    return make_row(tuple(measured), 60, rng.randint(0, 2), rng.random() < 0.2)
+
+
+def _batch_of(place: Place, slots: list[int], versions: list[Row]) -> SampleBatch:
+    columns = SampleColumns(
+        slot=slots,
+        tz_offset_min=60,
+        rev=[row.rev for row in versions],
+        deleted=[index for index, row in enumerate(versions) if row.deleted],
+        **{name: [row.values[i] for row in versions] for i, name in enumerate(NAMES[:3])},
+    )
+    return msgspec.structs.replace(batch(place, slots), columns=columns)
 
 
 def _random_batch(place: Place, rng: random.Random) -> SampleBatch:

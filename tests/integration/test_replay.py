@@ -264,6 +264,38 @@ async def test_of_an_erased_customer_nothing_comes_back_and_no_key_is_made(
         await rebuilt.store.get(f"keys/{gone}")
 
 
+async def test_who_is_erased_while_a_replay_runs_leaves_nothing_in_the_clear(
+    rebuilt: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rebuilt.fill()
+    for partition in rebuilt.lines:
+        await rebuilt.archive(partition)
+    await rebuilt.truncate()
+    gone = rebuilt.wearers[1]
+    merge = LedgerWriter.merge
+
+    async def erase_first(writer: LedgerWriter, db: Any, *chunk: Any) -> Any:
+        """The customer goes between the opening of their records and the write."""
+        await rebuilt.store.delete(f"keys/{gone.customer_id}")
+        async with rebuilt.repo.transaction() as other:
+            await other.execute("DELETE FROM device WHERE id = $1", gone.device_id)
+        return await merge(writer, db, *chunk)
+
+    monkeypatch.setattr(LedgerWriter, "merge", erase_first)
+    totals = await rebuilt.replay()
+    assert totals.without_key == 16
+    assert {reason for reason, _ in await rebuilt.parked()} == {"undecodable", "unknown_device"}
+    held = await rebuilt.rows("SELECT convert_from(key, 'utf8') FROM dead_letter")
+    assert (gone.customer_id,) not in held
+    assert (
+        await rebuilt.rows(
+            "SELECT 1 FROM sample JOIN customer c USING (customer_no) WHERE c.id ="
+            f" '{gone.customer_id}'"
+        )
+        == []
+    )
+
+
 async def test_a_part_is_written_without_moving_progress(rebuilt: System) -> None:
     await rebuilt.fill()
     for partition in rebuilt.lines:
