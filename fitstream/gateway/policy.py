@@ -85,7 +85,7 @@ _allow(
     "create_device_key", scope="devices:write",
 )  # fmt: skip
 _allow({"anyone"}, "pair_start", "pair_poll", "pair_redeem")
-_allow({"person"}, "pair_offer", "pair_look", "pair_decide")
+_allow({"customer"}, "pair_offer", "pair_look", "pair_decide")
 _allow(
     _STAFF | {"own"}, "samples", "days", "daily_summaries", "hours", "weeks", "week", "week_slots",
     "week_file", "forecast_latest", scope="data:read",
@@ -128,8 +128,10 @@ _allow(
 
 # The predecessor's clients
 _allow({"anyone"}, "legacy_login", "legacy_register", "legacy_verify", "legacy_reset")
-_allow({"person"}, "legacy_logout", "legacy_user_info", "legacy_change_user_info", "legacy_status")
-_allow({"person", "device"}, "legacy_put_object")
+_allow(
+    {"customer"}, "legacy_logout", "legacy_user_info", "legacy_change_user_info", "legacy_status",
+)  # fmt: skip
+_allow({"customer", "device"}, "legacy_put_object")
 
 # Administrators' pages, which a session's cookie opens: by the name of the page
 _allow(

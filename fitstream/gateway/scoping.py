@@ -29,8 +29,9 @@ LOOKUPS: dict[str, Lookup] = {
 }
 # Names that mean something only below one of the others, or nothing of a programme.
 INSIDE = frozenset(
-    {"mapping", "way", "device", "week", "version", "session", "grant", "rest", "path"}
-)
+    {"mapping", "way", "device", "week", "version", "session", "grant", "rest", "path", "uid",
+     "token", "object"}
+)  # fmt: skip
 # Names of what may belong to several programmes: their handlers ask `covers`.
 MANAGED = frozenset({"account", "client", "key"})
 

@@ -18,7 +18,7 @@ from tests.factories import SETTINGS
 
 PAGES = "admin:"
 OPEN_PAGES = {"admin:login", "admin:log_in", "admin:log_in_code", "admin:home"}
-FREE = {"rest", "path", "session", "grant"}
+FREE = {"rest", "path", "session", "grant", "uid", "object"}
 DEVICE = Principal("device", "k", customer_id="cus_1", device_id="dev_1")
 ADMIN_KEY = Principal("admin", "k", account_id="acc_1")
 ADMIN = Principal("admin", account_id="acc_1", email="a@example.org")
@@ -86,6 +86,8 @@ def test_what_is_open_to_anyone_is_this_and_no_more() -> None:
     named |= {"registration", "register", "show_link", "verify", "ask_reset", "reset", "accept"}
     named |= {"second_factor_login", "dev_mail", "dev_mail_one"}
     named |= {"oauth_metadata", "oauth_authorize"}
+    named |= {"pair_start", "pair_poll", "pair_redeem"}
+    named |= {"legacy_login", "legacy_register", "legacy_verify", "legacy_reset"}
     named |= OPEN_PAGES
     assert anyone == named
 
