@@ -135,6 +135,11 @@ async def keep(db: Db, request: web.Request, place: tuple[int, str], spec: Mappi
     return kept
 
 
+def as_spec(spec: dict[str, Any]) -> MappingSpec:
+    """A mapping as it was stored."""
+    return msgspec.convert(spec, MappingSpec)
+
+
 async def ingest(request: web.Request) -> Upload:
     """Sends a checked file on its way, or on from where it stopped. Raises Conflict."""
     return await _go(request, "ingesting", _INGESTIBLE)

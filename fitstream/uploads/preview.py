@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+from fitstream import events
+from fitstream.clock import slot_start
+from fitstream.merge import unscaled
 from fitstream.posts import verdict_of
 from fitstream.samples import Decoded, Envelope, SampleRow, Window, check
 from fitstream.uploads.mapper import bind
@@ -76,8 +79,13 @@ def _judged(
     if checked.rejected:
         verdict = checked.rejected[0]
         return _refused(index, cells, customer, (verdict.code, verdict.message))
+    (slot, version), *_ = events.rows(checked.columns)
     sample = {
-        name: value for name, value in msgspec.structs.asdict(row).items() if value is not None
+        "slot": slot_start(slot).isoformat(),
+        "tz_offset_min": version.tz_offset_min,
+        "rev": version.rev,
+        "deleted": version.deleted,
+        **unscaled(version.values),
     }
     return PreviewRow(index=index, cells=list(cells), customer=customer, sample=sample)
 

@@ -16,6 +16,9 @@ from fitstream.gateway.admin import (
     models,
     overview,
     own,
+    pipeline,
+    upload_mapping,
+    uploads,
     weeks,
 )
 from fitstream.gateway.admin.door import COOKIES, Handler, PageHandler, answered, form, page
@@ -49,6 +52,12 @@ _PAGES: list[tuple[str, PageHandler, str]] = [
     ("/models/runs/{run}", models.show_run, "run"),
     ("/jobs", jobs.list_jobs, "jobs"),
     ("/jobs/{job}", jobs.show_job, "job"),
+    ("/customers/{customer}/pipeline", pipeline.show_pipeline, "pipeline"),
+    ("/customers/{customer}/uploads", uploads.list_uploads, "customer_uploads"),
+    ("/uploads", uploads.list_uploads, "uploads"),
+    ("/uploads/{upload}", uploads.show_upload, "upload"),
+    ("/uploads/{upload}/mapping", upload_mapping.show_mapping, "upload_mapping"),
+    ("/mappings/{mapping}", upload_mapping.show_kept, "mapping"),
     ("/dead-letters", dead_letters.list_letters, "letters"),
     ("/dead-letters/{letter}", dead_letters.show_letter, "letter"),
 ]
@@ -71,11 +80,19 @@ _FORMS: list[tuple[str, PageHandler, str]] = [
     ("/own/recovery-codes", own.renew_codes, "renew_codes"),
     ("/own/sessions/{session}/end", own.end_session, "own_session"),
     ("/own/everywhere", own.log_out_everywhere, "own_everywhere"),
+    ("/uploads/{upload}/mapping", upload_mapping.map_upload, "map_upload"),
+    ("/uploads/{upload}/{way}", uploads.act, "upload_act"),
     ("/models/train", models.train, "train"),
     ("/jobs/{job}/cancel", jobs.cancel_job, "cancel"),
     ("/jobs/{job}/retry", jobs.retry_job, "retry"),
     ("/dead-letters/{letter}/replay", dead_letters.replay, "letter_replay"),
     ("/dead-letters/{letter}/discard", dead_letters.discard, "letter_discard"),
+]
+
+# Their files are streamed, so they look at their token themselves, before the file.
+_FILE_FORMS: list[tuple[str, PageHandler, str]] = [
+    ("/uploads", uploads.receive, "create_upload"),
+    ("/customers/{customer}/uploads", uploads.receive, "create_customer_upload"),
 ]
 
 
@@ -95,6 +112,8 @@ def add_pages(app: web.Application) -> None:
         _add(app, "GET", f"/admin{path}", page(handler), name)
     for path, handler, name in _FORMS:
         _add(app, "POST", f"/admin{path}", form(handler), name)
+    for path, handler, name in _FILE_FORMS:
+        _add(app, "POST", f"/admin{path}", page(handler), name)
     _add(app, "GET", "/admin/{rest:.*}", page(door.unknown), "unknown")
 
 

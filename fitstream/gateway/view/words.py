@@ -7,9 +7,13 @@ from fitstream.errors import Rejected
 
 NBSP = "\N{NO-BREAK SPACE}"
 DASH = "–"
-_GOOD = frozenset({"rolled", "succeeded", "champion", "finished", "current", "replayed"})
-_BUSY = frozenset({"running", "closing", "challenger"})
-_WARN = frozenset({"late", "waiting"})
+_GOOD = frozenset(
+    {"ingested", "rolled", "succeeded", "champion", "finished", "current", "replayed"}
+)
+_BUSY = frozenset(
+    {"checking", "checked", "ingesting", "undoing", "running", "closing", "challenger"}
+)
+_WARN = frozenset({"unmapped", "late", "waiting"})
 _BAD = frozenset({"failed", "parked"})
 _JOBS = {
     "cohort_prepare": "Data of a cohort run",
@@ -21,6 +25,9 @@ _JOBS = {
     "collect_orphans": "Collection of orphan files",
     "week_finished": "Week finished",
     "roll_week": "Roll of a week",
+    "upload_check": "Check of an upload",
+    "upload_ingest": "Ingestion of an upload",
+    "upload_undo": "Undo of an upload",
 }
 _METRICS = {
     "steps": "Steps",

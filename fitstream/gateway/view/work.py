@@ -12,7 +12,10 @@ from fitstream.gateway.view import words
 STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 KINDS = (
     "cohort_prepare", "train_cohort", "forecast", "roll_week", "week_finished", "upkeep",
-    "collect_orphans",
+    "collect_orphans", "upload_check", "upload_ingest", "upload_undo",
+)  # fmt: skip
+_COUNTERS = (
+    ("epoch", "epochs"), ("weeks", "of"), ("customers", "of"), ("rows", "of"), ("done", "of"),
 )  # fmt: skip
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -73,7 +76,7 @@ def is_moving(jobs: Sequence[Job]) -> bool:
 
 def share_of(progress: Mapping[str, Any]) -> int | None:
     """Percent done, from whichever pair of counters a task tells."""
-    for part, whole in (("epoch", "epochs"), ("weeks", "of"), ("customers", "of"), ("done", "of")):
+    for part, whole in _COUNTERS:
         done, total = progress.get(part), progress.get(whole)
         if isinstance(done, int | float) and isinstance(total, int | float) and total > 0:
             return min(100, max(0, round(100 * done / total)))
@@ -82,7 +85,7 @@ def share_of(progress: Mapping[str, Any]) -> int | None:
 
 def progress_words(progress: Mapping[str, Any]) -> str:
     """`epoch 7 of 20`, `weeks 12 of 40`, or the phase."""
-    for part, whole in (("epoch", "epochs"), ("weeks", "of"), ("customers", "of"), ("done", "of")):
+    for part, whole in _COUNTERS:
         if part in progress and whole in progress:
             return f"{part} {words.number(progress[part])} of {words.number(progress[whole])}"
     phase = progress.get("phase")

@@ -1,0 +1,234 @@
+"""Uploads: the list with the form, one upload with its dry run, and what can be done with it."""
+
+from urllib.parse import urlencode
+
+import msgspec
+from aiohttp import web
+
+from fitstream.client.data import Customer, Items
+from fitstream.client.uploads import SchemaMapping, Upload, UploadRow
+from fitstream.errors import Rejected
+from fitstream.gateway import policy, uploading
+from fitstream.gateway.admin import reads
+from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.upload_form import read_form
+from fitstream.gateway.api import customers as customer_views
+from fitstream.gateway.api import mappings as mapping_views
+from fitstream.gateway.api import uploads as upload_views
+from fitstream.gateway.api.uploads import STATES, named, whole
+from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.receiving import received
+from fitstream.gateway.uploading import LOWEST, ReadAs, Wanted
+from fitstream.gateway.view.templates import html, see
+from fitstream.gateway.view.uploaded import (
+    OutcomeCount,
+    RowView,
+    Step,
+    UploadView,
+    outcomes_of,
+    row_views,
+    steps_of,
+    upload_view,
+)
+from fitstream.gateway.view.words import sentence_of
+from fitstream.repo import customers
+
+_LIST = "20"
+_ROWS = "50"
+
+
+class UploadsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the list, and the form that takes a file."""
+
+    uploads: list[UploadView]
+    state: str
+    states: tuple[str, ...]
+    mappings: list[SchemaMapping]
+    programmes: list[str]
+    programme: str
+    customer: Customer | None
+    is_moving: bool
+    may_send: bool
+    lowest: int
+    here: str
+    first: str | None
+    following: str | None
+    error: str = ""
+
+
+class UploadPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One upload."""
+
+    view: UploadView
+    steps: list[Step]
+    customer: Customer | None
+    outcomes: list[OutcomeCount]
+    codes: list[tuple[str, int]]
+    outcome: str
+    rows: list[RowView]
+    may_act: bool
+    first: str | None
+    following: str | None
+
+
+async def list_uploads(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Uploads of all customers, newest first."""
+    page = await _list_page(request)
+    return html(request, "admin/uploads.html", viewer.shell("uploads"), page)
+
+
+async def receive(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Takes a file, of many customers or of the one of the path; then to its page."""
+    try:
+        upload = await _receive(request)
+    except Rejected as error:
+        if error.status == 403:
+            raise
+        page = await _list_page(request.clone(method="GET"), sentence_of(error))
+        return html(request, "admin/uploads.html", viewer.shell("uploads"), page, error.status)
+    return see(_path(upload))
+
+
+async def show_upload(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """How far it is, and what the dry run says of its rows."""
+    upload = await reads.ask(request, upload_views.get_upload, Upload)
+    outcome = request.query.get("outcome", "")
+    counts = upload.report.outcomes if upload.report else {}
+    outcome = outcome if outcome in counts else ""
+    after = request.query.get("after", "")
+    found: Items[UploadRow] = Items([])
+    if upload.report is not None and upload.phase != "deleted":
+        query = {"outcome": outcome, "after": after, "limit": _ROWS}
+        found = await reads.ask(request, upload_views.list_rows, Items[UploadRow], **query)
+    home = _path(upload.id)
+    here = f"{home}?outcome={outcome}" if outcome else home
+    page = UploadPage(
+        view=upload_view(upload),
+        steps=steps_of(upload),
+        customer=await _customer(request, upload.customer_id),
+        outcomes=outcomes_of(upload, home),
+        codes=sorted(upload.report.codes.items()) if upload.report else [],
+        outcome=outcome,
+        rows=row_views(found.items),
+        may_act=policy.may("admin:upload_act", request[PRINCIPAL]),
+        first=f"{here}#rows" if after else None,
+        following=_following(home, outcome, found.next),
+    )
+    return html(request, "admin/upload.html", viewer.shell("uploads"), page)
+
+
+async def act(request: web.Request, _: Viewer) -> web.StreamResponse:
+    """One of: ingest, undo, cancel, again, remove."""
+    way = request.match_info["way"]
+    if way == "remove":
+        await uploading.remove(request)
+        return see("/admin/uploads")
+    if way == "again":
+        await _again(request)
+    elif way == "ingest":
+        await uploading.ingest(request)
+    elif way == "undo":
+        await uploading.undo(request)
+    elif way == "cancel":
+        await uploading.cancel(request)
+    else:
+        raise Rejected("invalid", "nothing of that name can be done with an upload", 404)
+    return see(_path(request.match_info["upload"]))
+
+
+async def _again(request: web.Request) -> None:
+    """Goes on with what stopped: the phase says what that was."""
+    async with request.app[REPO].connection() as db:
+        upload = await uploading.find(db, request)
+    if upload.phase == "ingesting":
+        await uploading.ingest(request)
+    elif upload.phase == "undoing":
+        await uploading.undo(request)
+    else:
+        spec = None if upload.spec is None else uploading.as_spec(upload.spec)
+        is_kept = upload.mapping is not None
+        kept = ReadAs(mapping=upload.mapping, version=upload.mapping_version)
+        await uploading.check(request, kept if is_kept else ReadAs(spec=spec))
+
+
+async def _receive(request: web.Request) -> str:
+    fields, part = await read_form(request)
+    wanted = Wanted(
+        name=named(part.filename or ""),
+        customer=request.match_info.get("customer"),
+        programme=fields.get("programme") or "default",
+        mapping=fields.get("mapping") or None,
+        priority=_priority(fields.get("priority", "")),
+    )
+
+    async def pieces() -> bytes:
+        return await part.read_chunk(262_144)
+
+    async with received(request, pieces, request.app[SETTINGS]) as file:
+        return (await uploading.create(request, file, wanted)).id
+
+
+def _priority(text: str) -> int:
+    found = whole(text.strip(), "priority", LOWEST)
+    return LOWEST if found is None else found
+
+
+async def _list_page(request: web.Request, error: str = "") -> UploadsPage:
+    state = request.query.get("state", "")
+    state = state if state in STATES else ""
+    after, programme = request.query.get("after", ""), request.query.get("programme", "")
+    query = {"state": state, "after": after, "limit": _LIST}
+    found = await reads.ask(request, upload_views.list_uploads, Items[Upload], **query)
+    customer = request.match_info.get("customer")
+    programmes = await _programmes(request)
+    chosen = programme if programme in programmes else (programmes or ["default"])[0]
+    asked = {"programme": chosen, "limit": "200"}
+    kept = await reads.ask(request, mapping_views.list_mappings, Items[SchemaMapping], **asked)
+    base = f"/admin/customers/{customer}/uploads" if customer else "/admin/uploads"
+    return UploadsPage(
+        uploads=[upload_view(upload) for upload in found.items],
+        state=state,
+        states=STATES,
+        mappings=kept.items,
+        programmes=programmes,
+        programme=chosen,
+        customer=await _customer(request, customer),
+        is_moving=any(upload.is_moving for upload in found.items),
+        may_send=policy.may("admin:create_upload", request[PRINCIPAL]),
+        lowest=LOWEST,
+        here=_href(base, state, after),
+        first=_href(base, state, "") if after else None,
+        following=_href(base, state, found.next) if found.next else None,
+        error=error,
+    )
+
+
+async def _programmes(request: web.Request) -> list[str]:
+    principal = request[PRINCIPAL]
+    async with request.app[REPO].connection() as db:
+        found = await customers.list_programmes(db)
+    return [each.id for each in found if principal.sees(each.programme_no)]
+
+
+async def _customer(request: web.Request, customer_id: str | None) -> Customer | None:
+    if customer_id is None:
+        return None
+    async with request.app[REPO].connection() as db:
+        found = await customers.get_customer(db, customer_id)
+    return msgspec.convert(customer_views.shown_to(request, found), Customer)
+
+
+def _following(home: str, outcome: str, cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    return f"{home}?{urlencode({'outcome': outcome, 'after': cursor})}#rows"
+
+
+def _href(base: str, state: str, after: str | None) -> str:
+    query = {name: text for name, text in (("state", state), ("after", after or "")) if text}
+    return f"{base}?{urlencode(query)}" if query else base
+
+
+def _path(upload_id: str) -> str:
+    return f"/admin/uploads/{upload_id}"
