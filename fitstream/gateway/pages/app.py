@@ -9,7 +9,16 @@ from aiohttp import web
 from fitstream import metrics
 from fitstream.client import open_client
 from fitstream.errors import FitstreamError
-from fitstream.gateway.pages import devices, forecast, joining, profile, security, today, weeks
+from fitstream.gateway.pages import (
+    devices,
+    forecast,
+    joining,
+    profile,
+    programs,
+    security,
+    today,
+    weeks,
+)
 from fitstream.gateway.pages.door import (
     answered,
     form,
@@ -58,6 +67,7 @@ def make_app(settings: Settings) -> web.Application:
         ("POST", "/devices/{device}/remove", form(devices.remove_device), "me:remove_device"),
         *_public_routes(),
         *_profile_routes(),
+        *_program_routes(),
         ("GET", "/{rest:.*}", answered(unknown), "me:unknown"),
     ]
     for method, path, handler, name in routes:
@@ -99,6 +109,18 @@ def _profile_routes() -> list[tuple[str, str, Handler, str]]:
         ("POST", "/security/email", form(security.change_email), "me:change_email"),
         ("POST", "/security/sessions/{session}/end", form(security.end_session), "me:end_session"),
         ("POST", "/security/everywhere", form(security.log_out_everywhere), "me:everywhere"),
+    ]
+
+
+def _program_routes() -> list[tuple[str, str, Handler, str]]:
+    """What programs of others ask, and may."""
+    return [
+        ("GET", "/oauth/authorize", page(programs.show_authorize), "me:show_authorize"),
+        ("POST", "/oauth/authorize", form(programs.authorize), "me:authorize"),
+        ("GET", "/oauth/device", page(programs.show_device), "me:show_oauth_device"),
+        ("POST", "/oauth/device", form(programs.answer_device), "me:answer_oauth_device"),
+        ("GET", "/programs", page(programs.show_programs), "me:programs"),
+        ("POST", "/programs/{grant}/withdraw", form(programs.withdraw), "me:withdraw"),
     ]
 
 

@@ -23,7 +23,9 @@ from fitstream.logs import get
 
 log = get(__name__)
 HOME = "/today"
-_PAGES = ("/today", "/weeks", "/forecast", "/devices", "/profile", "/security")
+_PAGES = (
+    "/today", "/weeks", "/forecast", "/devices", "/profile", "/security", "/programs", "/oauth/",
+)  # fmt: skip
 _SAID = {
     "verified": "Your address is confirmed. Log in to go on.",
     "reset": "Your new password is set, and every session has ended. Log in with it.",
