@@ -11,7 +11,6 @@ it must see.
 
 import argparse
 import asyncio
-import contextlib
 import subprocess
 import sys
 import time
@@ -20,35 +19,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from aiokafka.errors import KafkaError
-from redis.exceptions import RedisError
 
 from benchmarks.faults_table import write_table
 from benchmarks.report import FOLDER
-from fitstream.errors import FitstreamError
 from fitstream.settings import load
 from fitstream.simulate.fleet import Fleet, Order
-from tests.faults.fencing import fence
 from tests.faults.invariants import Observed, observed
 from tests.faults.posting import checked, posting
 from tests.faults.seen import Seen, never_seen
-from tests.faults.strikes import BACK_S, OURS, Strike, Striker, Struck, freeze, planned
+from tests.faults.strikes import BACK_S, OURS, Strike, Striker, Struck, planned
 from tests.faults.system import (
     QUICK,
-    VISITOR,
     System,
     open_system,
     running_up,
     temporary_folder,
 )
+from tests.faults.upsets import Upsets
 
 SERIES = 50
 LINES = FOLDER / "faults_series.jsonl"
-SETTINGS = QUICK | {"FITSTREAM_COHORT_QUIET_S": "10", "FITSTREAM_COHORT_MAX_S": "90"}
+# Other times than in tests: so many deaths leave a job few quiet moments, and a machine has to bear
+# it for an hour. Training is asked for, because it costs more than all else together.
+SETTINGS = QUICK | {
+    "FITSTREAM_JOB_ATTEMPTS_MAX": "1000",
+    "FITSTREAM_ROLL_POLL_S": "0.5",
+    "FITSTREAM_DISPATCH_POLL_S": "0.5",
+}
+NO_TRAINING = {"FITSTREAM_COHORT_QUIET_S": "86400", "FITSTREAM_COHORT_MAX_S": "86400"}
+TRAINING = {"FITSTREAM_COHORT_QUIET_S": "10", "FITSTREAM_COHORT_MAX_S": "120"}
 DEVICES, DAYS, SPEED = 4, 30, 8000.0
-VISIT_S, QUEUE_S = 4.0, 2.0
 BAD, UNSEEN = 1, 3
-AWAY = (FitstreamError, KafkaError, RedisError, OSError)  # struck itself just now: not disturbed
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -76,29 +77,14 @@ class Stage:
         self.stores = stores
         self.fleets: list[Fleet] = []
         self.seen = Seen(stores, system.folder / "logs")
+        self._upsets = Upsets(system, stores, self.seen)
         self.slots = 0
         self.events: dict[str, int] = {}
-
-    async def disturb(self, how: str) -> None:
-        """A visit of another ledger, a Redis that forgets, or a fenced producer."""
-        if how == "visit":
-            await self.system.start(VISITOR)
-            await asyncio.sleep(VISIT_S)
-            await self.system.stop(VISITOR)
-        elif how == "flush":
-            frozen = asyncio.create_task(freeze(self.system.pid("worker"), QUEUE_S + 1))
-            await asyncio.sleep(QUEUE_S)  # so that something waits that can be forgotten
-            with contextlib.suppress(*AWAY):
-                await self.seen.flush()
-            await frozen
-        elif how == "fence":
-            with contextlib.suppress(*AWAY):
-                await fence(self.stores.settings, self.system.folder)
 
     async def series(self, number: int, strikes: Iterator[Strike], seed: int) -> Series:
         """One series from its first strike to its verdict."""
         started = time.monotonic()
-        striker = Striker(self.system, self.disturb)
+        striker = Striker(self.system, self._upsets.disturb)
         order = Order(DEVICES, DAYS, seed=(seed * 1000 + number) * 100, faults="many", speed=SPEED)
         async with posting(self.system, order, self.fleets):
             await striker.run(strikes)
@@ -122,9 +108,11 @@ class Stage:
         return series
 
 
-async def _run(folder: Path, kills: int, seed: int, jvm_share: float) -> list[Series]:
+async def _run(folder: Path, asked: argparse.Namespace) -> list[Series]:
     done: list[Series] = []
-    with running_up(folder, SETTINGS, "--services-only") as run:
+    kills, seed = asked.kills, asked.seed
+    settings = SETTINGS | (TRAINING if asked.training else NO_TRAINING)
+    with running_up(folder, settings, "--services-only") as run:
         async with (
             open_system(folder, run) as system,
             observed(load(run.settings)) as stores,
@@ -132,7 +120,7 @@ async def _run(folder: Path, kills: int, seed: int, jvm_share: float) -> list[Se
             await system.start_all(*OURS)
             stage = Stage(system, stores)
             for number, first in enumerate(range(0, kills, SERIES)):
-                strikes = planned(min(SERIES, kills - first), seed * 1000 + number, jvm_share)
+                strikes = planned(min(SERIES, kills - first), seed * 1000 + number, asked.jvm_share)
                 done.append(await stage.series(number, strikes, seed))
                 _append(done[-1])
     return done
@@ -176,7 +164,7 @@ def verdict(done: list[Series]) -> int:
 
 def _commit() -> str:
     done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     return done.stdout.strip()
 
@@ -187,6 +175,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jvm-share", type=float, default=0.04)
+    parser.add_argument("--training", action="store_true", help="models are trained meanwhile")
     parser.add_argument("--table", action="store_true", help="write the table of all series so far")
     asked = parser.parse_args()
     if asked.table:
@@ -194,7 +183,7 @@ def main() -> int:
         return verdict(read_lines())
     print(f"seed {asked.seed}, {asked.kills} kills; each victim has {BACK_S:.0f} s", flush=True)
     with temporary_folder() as folder:
-        done = asyncio.run(_run(folder, asked.kills, asked.seed, asked.jvm_share))
+        done = asyncio.run(_run(folder, asked))
     return verdict(done)
 
 

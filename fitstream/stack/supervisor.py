@@ -17,7 +17,7 @@ from fitstream.process import EXIT_HALTED, EXIT_UNAVAILABLE
 from fitstream.stack.program import Program
 from fitstream.stack.restarts import Life, Restarts
 
-_READY_POLL_S, _READY_POLL_MAX_S = 0.05, 1.0
+_READY_POLL_S, _READY_POLL_MAX_S = 0.05, 0.5
 _READY_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 6.0
 _LOG_TAIL_BYTES = 3000
@@ -127,7 +127,7 @@ class Supervisor:
         poll_s = _READY_POLL_S
         while not await program.ready():
             await asyncio.sleep(poll_s)
-            poll_s = min(poll_s * 1.05, _READY_POLL_MAX_S)
+            poll_s = min(poll_s * 1.1, _READY_POLL_MAX_S)
         self._ready[program.name].set()
 
     async def _run(self, program: Program, environ: dict[str, str]) -> int:

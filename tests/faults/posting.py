@@ -66,7 +66,7 @@ async def rest(stores: Observed, names: Iterable[str] = WORK) -> list[str]:
             waits = [f"a service is away: {error}"]
         if not waits or time.monotonic() > deadline:
             return [f"not at rest: {what}" for what in waits]
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
 
 
 async def checked(system: System, stores: Observed, fleets: list[Fleet]) -> Checked:

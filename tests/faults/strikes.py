@@ -30,7 +30,7 @@ FREEZES = 0.3  # for each kill
 DISTURBANCES: dict[How, float] = {"flush": 0.10, "visit": 0.10, "fence": 0.05}  # for each kill
 AT_ONCE = 4
 REST_S, BACK_S, PASSES_S = 3.0, 120.0, 12.0
-_POLL_S = 0.05
+_POLL_S = 0.1
 
 
 class Strike(NamedTuple):
