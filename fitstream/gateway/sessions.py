@@ -10,10 +10,12 @@ from fitstream.gateway.principal import Principal, Role
 from fitstream.ids import hashed, new_secret
 from fitstream.repo import accounts
 from fitstream.repo.accounts import Account
+from fitstream.repo.audit import Actor, Subject, record
 from fitstream.repo.database import Repo
 from fitstream.settings import Settings
 
 PREFIX = "fss_"
+_AGENT_CHARS = 256
 _TOUCH_AFTER = timedelta(minutes=1)
 
 
@@ -46,14 +48,20 @@ async def authenticate(repo: Repo, email: str, password: str) -> Account:
     return account
 
 
-async def open_session(repo: Repo, account: Account, now: datetime, settings: Settings) -> Session:
-    """A new session of who has shown all that their account asks for."""
+async def open_session(
+    repo: Repo, account: Account, now: datetime, settings: Settings, agent: str = ""
+) -> Session:
+    """A new session of who has shown all that their account asks for; `agent` is the browser."""
     is_customer = account.role == "customer"
     lifetime_s = settings.customer_idle_s * 3 if is_customer else settings.admin_absolute_s
     expires_at = now + timedelta(seconds=lifetime_s)
     token = PREFIX + new_secret()
     async with repo.transaction() as db:
-        await accounts.insert_session(db, hashed(token), account.account_no, expires_at)
+        told = "".join(char for char in agent if char.isprintable())[:_AGENT_CHARS]
+        await accounts.insert_session(db, hashed(token), account.account_no, expires_at, told)
+        if not is_customer:
+            by = Actor(account.role, account.account_no)
+            await record(db, by, "session.opened", Subject("account", str(account.account_no)))
     return Session(token, account.id, account.email, account.role, account.customer_id, expires_at)
 
 

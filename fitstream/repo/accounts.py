@@ -77,9 +77,11 @@ async def has_admin(db: Db) -> bool:
     return bool(await fetch_value(db, "accounts.count_admins"))
 
 
-async def insert_session(db: Db, token_sha: bytes, account_no: int, expires_at: datetime) -> None:
-    """A session that ends at `expires_at` at the latest."""
-    await execute(db, "accounts.insert_session", token_sha, account_no, expires_at)
+async def insert_session(
+    db: Db, token_sha: bytes, account_no: int, expires_at: datetime, agent: str = ""
+) -> None:
+    """A session that ends at `expires_at` at the latest; `agent` is the browser, as it says."""
+    await execute(db, "accounts.insert_session", token_sha, account_no, expires_at, agent)
 
 
 async def find_session(

@@ -68,7 +68,7 @@ async def guarded_login(
         }
         text = "send the code of your authenticator app with the challenge"
         raise Rejected("second_factor_required", text, 401, extra)
-    return await sessions.open_session(app[REPO], account, at, app[SETTINGS])
+    return await sessions.open_session(app[REPO], account, at, app[SETTINGS], _agent(request))
 
 
 async def login_by_code(
@@ -86,7 +86,11 @@ async def login_by_code(
         account = await accounts.find_account(db, person.email)
     if account is None:
         raise second_factor.wrong_code()
-    return await sessions.open_session(app[REPO], account, at, app[SETTINGS])
+    return await sessions.open_session(app[REPO], account, at, app[SETTINGS], _agent(request))
+
+
+def _agent(request: web.Request) -> str:
+    return request.headers.get("User-Agent", "")
 
 
 def _logged_in(session: sessions.Session) -> dict[str, object]:

@@ -24,7 +24,7 @@ SELECT count(*) FROM account WHERE role = 'admin'
 
 -- name: insert_session
 -- A new session; only the hash of its token is stored.
-INSERT INTO session (token_sha, account_no, expires_at) VALUES ($1, $2, $3)
+INSERT INTO session (token_sha, account_no, expires_at, agent) VALUES ($1, $2, $3, $4)
 
 -- name: find_session -> SessionRow
 -- Whose session it is, if it is neither idle too long nor expired.
