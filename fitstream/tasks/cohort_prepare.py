@@ -1,7 +1,10 @@
 """Pins what a cohort run will read: week versions, dataset files, recipe; then plans the run."""
 
+import asyncio
 import io
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -9,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fitstream.errors import Conflict
+from fitstream.errors import Conflict, FitstreamError
 from fitstream.repo import jobs, models
 from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import NewRun, PinnedWeek
@@ -19,6 +22,8 @@ from fitstream.trainer.recipe import Recipe, recipe_hash
 
 _HISTORY_WEEKS = 26
 _PART_WEEKS = 500
+_AT_ONCE = 16
+_TELL_EVERY = 50
 COLUMNS = ["customer_id", "slot", "local", "steps", "calories_kcal", "heart_rate_bpm"]
 
 
@@ -64,8 +69,8 @@ async def _write_dataset(context: JobContext, dataset_hash: str, weeks: list[Pin
     parts = []
     for number, first in enumerate(range(0, len(weeks), _PART_WEEKS)):
         chosen = weeks[first : first + _PART_WEEKS]
-        tables = [await _read_week(context.store, week) for week in chosen]
-        context.tell(phase="dataset", weeks=first + len(chosen), of=len(weeks))
+        tell = partial(_tell, context, first, len(weeks))
+        tables = await read_weeks(context.store, chosen, tell)
         key = f"{home}/part-{number:02d}.parquet"
         parts.append({"key": key, "sha256": await _put(context.store, key, _joined(tables))})
     manifest: dict[str, Any] = {
@@ -78,6 +83,37 @@ async def _write_dataset(context: JobContext, dataset_hash: str, weeks: list[Pin
     await _put(context.store, f"{home}/manifest.json", msgspec.json.encode(manifest))
 
 
+def _tell(context: JobContext, before: int, of: int, done: int) -> None:
+    context.tell(phase="dataset", weeks=before + done, of=of)
+
+
+async def read_weeks(
+    store: Store, weeks: Sequence[PinnedWeek], tell: Callable[[int], None]
+) -> list[Any]:
+    """The files of weeks as tables in their order, a few fetched at once; `tell` hears how many
+    are there. Raises Unavailable, and leaves no fetch behind then."""
+    tables: list[Any] = [None] * len(weeks)
+    waiting = list(enumerate(weeks))[::-1]
+    done = 0
+
+    async def fetch() -> None:
+        nonlocal done
+        while waiting:
+            at, week = waiting.pop()
+            tables[at] = await _read_week(store, week)
+            done += 1
+            if done % _TELL_EVERY == 0 or done == len(weeks):
+                tell(done)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                group.create_task(fetch())
+    except* FitstreamError as errors:
+        raise errors.exceptions[0] from None
+    return tables
+
+
 async def _put(store: Store, key: str, body: bytes) -> str:
     """Stores an object of the dataset; one written by another version of pyarrow may stay."""
     try:
@@ -88,7 +124,8 @@ async def _put(store: Store, key: str, body: bytes) -> str:
 
 async def _read_week(store: Store, week: PinnedWeek) -> Any:
     key = next(file["key"] for file in week.files if file["kind"] == "week")
-    table = pq.read_table(io.BytesIO(await store.get(key)), columns=COLUMNS)
+    body = await store.get(key)
+    table = await asyncio.to_thread(pq.read_table, io.BytesIO(body), columns=COLUMNS)
     return table.set_column(0, "customer_id", table.column("customer_id").cast(pa.string()))
 
 

@@ -37,7 +37,7 @@ from fitstream.settings import Settings
 from fitstream.store import open_store
 from tests.real import eventually, last_monday
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 FIRST = slot_of(last_monday(2))
 
 

@@ -1,0 +1,62 @@
+"""The dataset of a cohort: weeks are fetched side by side, in their order, with progress."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fitstream.clock import slot_of
+from fitstream.errors import Unavailable
+from fitstream.tasks import cohort_prepare
+from fitstream.weekfile import encode_week, week_content
+from tests.factories import NOW, ledger_row, pinned_week
+from tests.fakes.store import FakeStore
+
+START = slot_of(NOW) // 96 * 96
+
+
+class SlowStore(FakeStore):
+    """Answers after a moment, and counts how many wait at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+
+    async def get(self, key: str) -> bytes:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        self.now -= 1
+        return await super().get(key)
+
+
+def weeks_of(store: FakeStore, count: int) -> list[Any]:
+    made = []
+    for number in range(count):
+        rows = [ledger_row(START + 1, steps=number)]
+        content = week_content(f"cus_{number}", ("2026-W48", START, START + 672), "UTC", rows)
+        key = f"users/cus_{number}/week.parquet"
+        store.objects[key] = encode_week(content)
+        made.append(pinned_week(customer_id=f"cus_{number}", files=[{"kind": "week", "key": key}]))
+    return made
+
+
+async def test_weeks_are_read_side_by_side_and_keep_their_order() -> None:
+    store, told = SlowStore(), list[int]()
+    weeks = weeks_of(store, 40)
+    tables = await cohort_prepare.read_weeks(store, weeks, told.append)
+    assert [table.column("customer_id")[0].as_py() for table in tables] == [
+        week.customer_id for week in weeks
+    ]
+    assert 1 < store.most <= 16
+    assert told[-1] == 40
+    assert told == sorted(told)
+
+
+async def test_one_week_that_cannot_be_read_ends_it_and_leaves_nothing_running() -> None:
+    store = SlowStore()
+    weeks = weeks_of(store, 40)
+    store.failing = True
+    with pytest.raises(Unavailable):
+        await cohort_prepare.read_weeks(store, weeks, lambda _: None)
+    assert store.now == 0
