@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from fitstream.boxes import close_box, mark, open_box
+from fitstream.boxes import close_box, open_box
+from fitstream.ids import new_id
 from fitstream.repo import jobs
 from fitstream.repo.database import Db
 from fitstream.repo.jobs import NewJob
@@ -19,7 +20,6 @@ from fitstream.settings import Settings
 KIND = "mail"
 LINK_DATA = "link data"  # what the data of a link is sealed for
 _PURPOSE = "outbox"
-_ALIKE_S = 120  # of letters asked for by anybody, one per address and so many seconds
 _PATIENT = 24
 News = Literal["password_changed", "email_changed", "factor_on", "factor_off"]
 
@@ -78,11 +78,7 @@ class Outbox:
     async def post(
         self, db: Db, letter: Letter, now: datetime, customer_no: int | None = None
     ) -> str:
-        """Id of the letter's job, in the caller's transaction.
-
-        Of letters that anybody may ask for, a second one to the same address within two minutes
-        is the first one.
-        """
+        """Id of the letter's job, in the caller's transaction."""
         tag = _TAGS[type(letter)]
         is_awaited = not isinstance(letter, Notice | Invitation)
         wait_s = self._deadline_s * (1 if is_awaited else _PATIENT)
@@ -95,7 +91,7 @@ class Outbox:
         new = NewJob(
             kind=KIND,
             queue="light",
-            dedupe_key=f"mail:{tag}:{self._key(letter, now)}",
+            dedupe_key=f"mail:{new_id('let')}",
             payload=payload,
             customer_no=customer_no,
         )
@@ -107,16 +103,3 @@ class Outbox:
         raw = open_box(self._masters, _PURPOSE, box)
         letter: Letter = msgspec.msgpack.decode(raw, type=Letter)
         return letter, datetime.fromisoformat(str(payload["deadline"]))
-
-    def _key(self, letter: Letter, now: datetime) -> str:
-        """Tells nothing of the address, and is another one two minutes later."""
-        match letter:
-            case ResetAsked() | Registration():
-                about = f"{letter.email.lower()} {int(now.timestamp() / _ALIKE_S)}"
-            case Invitation():
-                about = f"{letter.customer_no} {int(now.timestamp() / _ALIKE_S)}"
-            case EmailChange():
-                about = f"{letter.account_no} {letter.email.lower()} {now.timestamp()}"
-            case Notice():
-                about = f"{letter.news} {letter.email.lower()} {now.timestamp()}"
-        return mark(self._masters, _PURPOSE, about).hex()[:32]

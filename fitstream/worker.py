@@ -1,7 +1,8 @@
 """The arq worker: claims a job row, runs it in a child process, and sees to its end.
 
 The child does the work and commits under the lease; this process renews the lease, passes on
-progress, and kills the child on cancel, time-out or a lost lease. CPU work never blocks the loop.
+progress, and kills the child on cancel, time-out or a lost lease. CPU work never blocks the loop:
+what needs no process of its own only waits for others (`tasks/here.py`).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -28,6 +30,9 @@ from fitstream.repo import jobs
 from fitstream.repo.database import Repo, open_repo
 from fitstream.repo.jobs import ClaimedJob
 from fitstream.settings import Settings
+from fitstream.store import Store, open_store
+from fitstream.tasks import here
+from fitstream.tasks.context import JobContext
 
 log = get(__name__)
 _RENEW_EVERY_S = 2.0
@@ -54,10 +59,11 @@ class Ended(NamedTuple):
 
 
 class JobRunner:
-    """Runs claimed jobs in child processes."""
+    """Runs claimed jobs in child processes, and those that only wait for others itself."""
 
-    def __init__(self, repo: Repo, settings: Settings) -> None:
+    def __init__(self, repo: Repo, settings: Settings, store: Store) -> None:
         self._repo = repo
+        self._store = store
         self._settings = settings
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -76,7 +82,8 @@ class JobRunner:
             await self._finish(job, "failed", f"gave up after {job.attempts - 1} attempts")
             return
         try:
-            ended = await self._run_child(job)
+            is_here = job.kind in here.TASKS
+            ended = await (self._run_here(job) if is_here else self._run_child(job))
         except asyncio.CancelledError:  # this worker is told to stop
             await self._give_back(job)
             raise
@@ -144,7 +151,7 @@ class JobRunner:
         reading = asyncio.create_task(_read_progress(child, progress))
         words = asyncio.create_task(_read_words(child))
         try:
-            reason = await self._watch(job, child, progress)
+            reason = await self._watch(job, child.wait, lambda: child.returncode == 0, progress)
         except asyncio.CancelledError:
             await _end(child, _STOP_CHILD_S)
             raise
@@ -153,14 +160,36 @@ class JobRunner:
         await reading
         return Ended(child.returncode or 0, await words, reason)
 
+    async def _run_here(self, job: ClaimedJob) -> Ended:
+        """The same without a process: the task is cancelled where a child would be killed."""
+        context = JobContext(job, self._repo, self._store, self._settings)
+        task = asyncio.create_task(here.do_here(context))
+        try:
+            reason = await self._watch(job, lambda: asyncio.wait([task]), task.done, {})
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_KILL_AFTER_S)
+        if reason or task.cancelled() or not task.done():
+            return Ended(0, "", reason or "cancelled")
+        outcome = task.result()
+        if outcome.is_lost:
+            return Ended(0, "", "lease_lost")
+        code = EXIT_RETRY if outcome.is_retry else int(bool(outcome.words))
+        return Ended(code, outcome.words[:_ERROR_CHARS], "")
+
     async def _watch(
-        self, job: ClaimedJob, child: asyncio.subprocess.Process, progress: dict[str, Any]
+        self,
+        job: ClaimedJob,
+        wait: Callable[[], Awaitable[object]],
+        is_well: Callable[[], bool],
+        progress: dict[str, Any],
     ) -> str:
-        """Renews the lease until the child ends; the reason when we must end it."""
+        """Renews the lease until `wait` returns; the reason when we must end the job."""
         deadline = time.monotonic() + _timeout_s(job.kind, self._settings)
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(child.wait(), _RENEW_EVERY_S)
+                await asyncio.wait_for(wait(), _RENEW_EVERY_S)
                 return ""
             if time.monotonic() > deadline:
                 return "timeout"
@@ -171,8 +200,8 @@ class JobRunner:
                         return "cancelled"
             except Conflict:  # taken over, unless it is the child that has just committed
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(child.wait(), _LAST_WORDS_S)
-                return "" if child.returncode == 0 else "lease_lost"
+                    await asyncio.wait_for(wait(), _LAST_WORDS_S)
+                return "" if is_well() else "lease_lost"
             except Unavailable as error:
                 log.warning("waiting", service=error.service, detail=str(error))
 
@@ -182,8 +211,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     async with (
         monitored(settings.host, settings.metrics_port) as readiness,
         open_repo(settings) as repo,
+        open_store(settings) as store,
     ):
-        runner = JobRunner(repo, settings)
+        runner = JobRunner(repo, settings, store)
         pool = await open_pool_or_unavailable(settings)
         workers = [
             _worker(queue.strip(), runner, pool, settings)
@@ -221,7 +251,9 @@ def _worker(queue: str, runner: JobRunner, pool: Any, settings: Settings) -> Wor
             log.warning("job_left", job_id=job_id, detail=str(error))  # rung again from its row
 
     return Worker(
-        functions=[func(run_job, name=TASK, timeout=_longest_s(settings) + 60, max_tries=_RINGS_MAX)],
+        functions=[
+            func(run_job, name=TASK, timeout=_longest_s(settings) + 60, max_tries=_RINGS_MAX)
+        ],
         queue_name=queue_name(queue),
         redis_pool=pool,
         handle_signals=False,

@@ -8,6 +8,7 @@ import asyncio
 from typing import NamedTuple
 
 from fitstream.boxes import mark
+from fitstream.errors import TooMany
 from fitstream.repo import throttle
 from fitstream.repo.database import Repo
 from fitstream.repo.throttle import Bucket
@@ -18,6 +19,7 @@ _PAIR_BURST, _PAIR_PER_S = 10, 1 / 6
 _ACCOUNT_BURST, _ACCOUNT_PER_S = 1000, 1 / 30
 _CALM_ABOVE = 980  # so many failures fewer than the burst: the owner mistyping, and a few more
 _WAIT_PER_FAILURE_S, _WAIT_MAX_S = 0.1, 4.0
+_MAIL_BURST, _MAIL_PER_S = 3, 1 / 300
 _FACTOR_BURST, _FACTOR_PER_S = 10, 1 / 300
 
 
@@ -60,6 +62,16 @@ class LoginGuard:
         """One registration or request for a mail of an address. Raises TooMany."""
         async with self._repo.connection() as db:
             await throttle.take(db, self._address(address))
+
+    async def may_mail(self, email: str) -> bool:
+        """Whether a stranger may have one more mail sent to `email`; the same for every address."""
+        bucket = self._bucket("mail", email, _MAIL_BURST, _MAIL_PER_S)
+        try:
+            async with self._repo.connection() as db:
+                await throttle.take(db, bucket)
+        except TooMany:
+            return False
+        return True
 
     async def take_code(self, account_no: int) -> None:
         """One try of a second factor, which only who knows the password has. Raises TooMany."""

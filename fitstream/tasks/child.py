@@ -18,8 +18,6 @@ TASKS = {
     "cohort_prepare": "fitstream.tasks.cohort_prepare:cohort_prepare",
     "train_cohort": "fitstream.tasks.train_cohort:train_cohort",
     "forecast": "fitstream.tasks.forecasts:forecast",
-    "mail": "fitstream.tasks.send_mail:send_mail",
-    "set_up_customers": "fitstream.tasks.set_up_customers:set_up_customers",
     "upload_check": "fitstream.tasks.upload_check:upload_check",
     "upload_ingest": "fitstream.tasks.upload_ingest:upload_ingest",
     "upload_undo": "fitstream.tasks.upload_undo:upload_undo",

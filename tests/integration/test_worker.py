@@ -16,6 +16,7 @@ from fitstream.repo import jobs
 from fitstream.repo.database import Repo
 from fitstream.repo.jobs import ClaimedJob, Job, NewJob
 from fitstream.settings import Settings
+from fitstream.store import open_store
 from tests.real import eventually
 
 pytestmark = [
@@ -107,7 +108,8 @@ async def test_a_killed_child_costs_an_attempt_and_an_outage_none(
 ) -> None:
     attempts, waits = spent
     does(monkeypatch, code)
-    await worker.JobRunner(repo, services).run(job_id)
+    async with open_store(services) as store:
+        await worker.JobRunner(repo, services, store).run(job_id)
     found = await job_of(repo, job_id)
     assert (found.state, found.attempts) == ("queued", attempts)
     async with repo.connection() as db:
@@ -119,12 +121,13 @@ async def test_who_waits_for_ever_fails_at_last(
     services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     does(monkeypatch, "raise SystemExit(75)")
-    runner = worker.JobRunner(repo, msgspec.structs.replace(services, job_attempts_max=1))
+    settings = msgspec.structs.replace(services, job_attempts_max=1)
     async with repo.connection() as db:
         await db.execute("UPDATE job SET waits = 1000 WHERE id = $1", job_id)
     for _ in range(2):
         async with repo.connection() as db:
             await db.execute("UPDATE job SET run_after = now() WHERE id = $1", job_id)
-        await runner.run(job_id)
+        async with open_store(services) as store:
+            await worker.JobRunner(repo, settings, store).run(job_id)
     found = await job_of(repo, job_id)
     assert (found.state, found.error) == ("failed", "gave up after 1 attempts")

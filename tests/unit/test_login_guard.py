@@ -3,40 +3,13 @@
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from fitstream.errors import TooMany
-from fitstream.gateway.login_guard import LoginGuard
+from fitstream.gateway.login_guard import wait_s
 from fitstream.gateway.view.addresses import address_of, without_port
 
 
-def test_an_address_that_guesses_one_account_is_told_to_wait() -> None:
-    guard = LoginGuard()
-    for _ in range(10):
-        guard.take("9.9.9.9", "A@x.org ")
-    with pytest.raises(TooMany) as error:
-        guard.take("9.9.9.9", "a@x.org")
-    assert 0 < error.value.retry_after_s <= 6
-
-
-def test_a_right_password_costs_no_try() -> None:
-    guard = LoginGuard()
-    for _ in range(100):
-        guard.take("9.9.9.9", "a@x.org")
-        guard.give_back("9.9.9.9", "a@x.org")
-
-
-def test_the_owner_at_another_address_is_not_locked_out() -> None:
-    guard = LoginGuard()
-    for _ in range(10):
-        guard.take("9.9.9.9", "a@x.org")
-    guard.take("1.1.1.1", "a@x.org")
-
-
-def test_an_address_that_tries_many_accounts_is_told_to_wait() -> None:
-    guard = LoginGuard()
-    for number in range(60):
-        guard.take("9.9.9.9", f"{number}@x.org")
-    with pytest.raises(TooMany):
-        guard.take("9.9.9.9", "new@x.org")
+@pytest.mark.parametrize(("left", "wait"), [(1000, 0), (980, 0), (970, 1.0), (940, 4.0), (0, 4.0)])
+def test_an_account_makes_who_tries_it_wait_but_never_long(left: float, wait: float) -> None:
+    assert wait_s(left) == pytest.approx(wait)
 
 
 @pytest.mark.parametrize(

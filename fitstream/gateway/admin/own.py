@@ -10,7 +10,7 @@ from fitstream.client.people import Factor
 from fitstream.errors import FitstreamError, NotFound, Rejected, TooMany
 from fitstream.gateway import second_factor
 from fitstream.gateway.admin.door import COOKIES, Viewer
-from fitstream.gateway.api import accounts, second_factors
+from fitstream.gateway.api import own_account, second_factors
 from fitstream.gateway.api.answers import now
 from fitstream.gateway.keys import MASTERS, REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
@@ -65,7 +65,7 @@ async def change_password(request: web.Request, viewer: Viewer) -> web.StreamRes
     posted = await request.post()
     old, new = str(posted.get("old", ""))[:1024], str(posted.get("new", ""))[:1024]
     try:
-        await accounts.replace_password(request, old, new, hashed(viewer.token))
+        await own_account.replace_password(request, old, new, hashed(viewer.token))
     except _REFUSED as error:
         return await _page(request, viewer, 422, password_error=_said(error))
     return see("/admin/own?done=password")
@@ -75,7 +75,7 @@ async def begin_factor(request: web.Request, viewer: Viewer) -> web.StreamRespon
     """A new secret for the right password, then the page that asks for its first code."""
     password = str((await request.post()).get("password", ""))[:1024]
     try:
-        person = await accounts.confirmed_person(request, password)
+        person = await own_account.confirmed_person(request, password)
         async with request.app[REPO].transaction() as db:
             await second_factor.begin(db, request.app[MASTERS], person.account_no, person.email)
     except _REFUSED as error:
@@ -105,7 +105,7 @@ async def confirm_factor(request: web.Request, viewer: Viewer) -> web.StreamResp
     """In force; the recovery codes, shown only here."""
     code = str((await request.post()).get("code", ""))[:64]
     try:
-        person = await accounts.own_person(request)
+        person = await own_account.own_person(request)
         made = await second_factors.confirm_factor(request, person, code, hashed(viewer.token))
     except _REFUSED as error:
         return await _set_up(request, viewer, _said(error), 422)
@@ -116,7 +116,7 @@ async def renew_codes(request: web.Request, viewer: Viewer) -> web.StreamRespons
     """New recovery codes, shown only here."""
     password = str((await request.post()).get("password", ""))[:1024]
     try:
-        person = await accounts.confirmed_person(request, password)
+        person = await own_account.confirmed_person(request, password)
         codes = await second_factors.renew(request, person)
     except _REFUSED as error:
         return await _page(request, viewer, 422, error=_said(error))
@@ -127,7 +127,7 @@ async def remove_factor(request: web.Request, viewer: Viewer) -> web.StreamRespo
     """Removed, for the password and a code."""
     posted = await request.post()
     try:
-        person = await accounts.confirmed_person(request, str(posted.get("password", ""))[:1024])
+        person = await own_account.confirmed_person(request, str(posted.get("password", ""))[:1024])
         await second_factors.remove_factor(request, person, str(posted.get("code", ""))[:64])
     except _REFUSED as error:
         return await _page(request, viewer, 422, error=_said(error))
@@ -145,7 +145,7 @@ async def end_session(request: web.Request, _: Viewer) -> web.StreamResponse:
 
 async def log_out_everywhere(request: web.Request, _: Viewer) -> web.StreamResponse:
     """Ends every session, this one too."""
-    await accounts.log_out_everywhere(request)
+    await own_account.log_out_everywhere(request)
     response = see("/admin/login")
     request.app[COOKIES].end(response)
     return response

@@ -17,14 +17,11 @@ from fitstream.client.people import Joining, LinkShown, Mailed, Verified
 from fitstream.errors import Conflict, Rejected
 from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.api.customers import Email
-from fitstream.gateway.credentials import credential
 from fitstream.gateway.keys import LOGINS, MASTERS, OUTBOX, REPO, SETTINGS
-from fitstream.gateway.passwords import check_strength, hash_password, is_right
-from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.passwords import check_strength, hash_password
 from fitstream.gateway.routes import Route
 from fitstream.gateway.view.addresses import address_of
-from fitstream.ids import hashed
-from fitstream.outbox import LINK_DATA, EmailChange, Notice, Registration, ResetAsked
+from fitstream.outbox import LINK_DATA, Notice, Registration, ResetAsked
 from fitstream.repo import accounts, audit, customers, legacy, links, people
 from fitstream.repo.audit import Actor, Subject
 from fitstream.repo.customers import NewCustomer
@@ -67,20 +64,6 @@ class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Password
 
 
-class ChangePassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of PUT /v1/me/password."""
-
-    old: Password
-    new: Password
-
-
-class ChangeEmail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of POST /v1/me/email."""
-
-    email: Email
-    password: Password
-
-
 async def joining(request: web.Request) -> web.Response:
     """Whether anybody may register with a programme."""
     async with request.app[REPO].connection() as db:
@@ -102,7 +85,7 @@ async def begin_registration(
     Raises Rejected(weak_password, registration_closed, unknown_zone), TooMany.
     """
     clock.check_zone(wanted.zone)
-    await _count(request)
+    await count_request(request)
     async with request.app[REPO].connection() as db:
         await _check_open(db, wanted.programme)
     password_hash = await hash_password(wanted.password, wanted.email)
@@ -114,8 +97,7 @@ async def begin_registration(
         password_hash=password_hash,
         legacy=dict(old_fields),
     )
-    async with request.app[REPO].transaction() as db:
-        await request.app[OUTBOX].post(db, letter, now(request))
+    await _post(request, letter)
 
 
 async def ask_reset(request: web.Request) -> web.Response:
@@ -126,9 +108,8 @@ async def ask_reset(request: web.Request) -> web.Response:
 
 async def begin_reset(request: web.Request, wanted: AskReset) -> None:
     """Posts the mail. Raises TooMany."""
-    await _count(request)
-    async with request.app[REPO].transaction() as db:
-        await request.app[OUTBOX].post(db, ResetAsked(email=wanted.email), now(request))
+    await count_request(request)
+    await _post(request, ResetAsked(email=wanted.email))
 
 
 async def show_link(request: web.Request) -> web.Response:
@@ -169,8 +150,8 @@ async def reset(request: web.Request) -> web.Response:
         person = await _owner(db, link)
         check_strength(wanted.password, person.email)
         await people.verify_email(db, person.account_no, at)
-        await _set_password(request, db, person, password_hash, None)
-        await audit.record(db, _actor(person), "account.password_reset", _subject(person))
+        await set_password(request, db, person, password_hash, None)
+        await audit.record(db, _actor(person), "account.password_reset", subject_of(person))
     return web.Response(status=204)
 
 
@@ -194,73 +175,6 @@ async def accept(request: web.Request) -> web.Response:
         actor = Actor("customer", invited.customer_no)
         await audit.record(db, actor, "account.accepted", subject)
     return answer(Verified(invited.email), 201)
-
-
-async def change_password(request: web.Request) -> web.Response:
-    """Another password; every other session ends, and every token."""
-    wanted = await body(request, ChangePassword)
-    keep = hashed(credential(request.headers.get("Authorization", "")) or "")
-    await replace_password(request, wanted.old, wanted.new, keep)
-    return web.Response(status=204)
-
-
-async def replace_password(request: web.Request, old: str, new: str, keep: bytes) -> None:
-    """The same for a page; `keep` is the hash of the session's token, which goes on.
-
-    Raises Rejected(wrong_password | weak_password), TooMany.
-    """
-    person = await confirmed_person(request, old)
-    password_hash = await hash_password(new, person.email)
-    async with request.app[REPO].transaction() as db:
-        await _set_password(request, db, person, password_hash, keep)
-        actor = request[PRINCIPAL].actor
-        await audit.record(db, actor, "account.password_changed", _subject(person))
-
-
-async def change_email(request: web.Request) -> web.Response:
-    """A mail to the new address, which becomes the account's once it has answered."""
-    wanted = await body(request, ChangeEmail)
-    person = await confirmed_person(request, wanted.password)
-    await _count(request)
-    letter = EmailChange(account_no=person.account_no, email=wanted.email)
-    async with request.app[REPO].transaction() as db:
-        await request.app[OUTBOX].post(db, letter, now(request), person.customer_no)
-    return answer(Mailed(), 202)
-
-
-async def log_out_everywhere(request: web.Request) -> web.Response:
-    """Every session and every token of the account ends, this one too."""
-    person = await own_person(request)
-    async with request.app[REPO].transaction() as db:
-        await revoke_for(
-            db,
-            "logged_out_everywhere",
-            account_no=person.account_no,
-            customer_no=person.customer_no,
-        )
-        actor = request[PRINCIPAL].actor
-        await audit.record(db, actor, "account.logged_out_everywhere", _subject(person))
-    return web.Response(status=204)
-
-
-async def own_person(request: web.Request) -> Person:
-    """The account of who calls, by session. Raises Rejected(forbidden) for a key."""
-    principal = request[PRINCIPAL]
-    if principal.account_no is None or principal.key_id:
-        raise Rejected("forbidden", "log in as a person for this; a key cannot do it", 403)
-    async with request.app[REPO].connection() as db:
-        return await people.get_person(db, principal.account_no)
-
-
-async def confirmed_person(request: web.Request, password: str) -> Person:
-    """The same, who has just shown their password. Raises Rejected(wrong_password), TooMany."""
-    person = await own_person(request)
-    guard = request.app[LOGINS]
-    guess = await guard.take(_address(request), person.email)
-    if not await is_right(person.password_hash, password):
-        raise Rejected("wrong_password", "the password is wrong", 422)
-    await guard.give_back(guess)
-    return person
 
 
 async def _join(db: Db, wanted: Registration, at: datetime) -> str:
@@ -292,11 +206,11 @@ async def _move(request: web.Request, db: Db, link: Link, email: str, at: dateti
     await links.end_links(db, person.account_no, person.customer_no)
     notice = Notice(news="email_changed", email=person.email)
     await request.app[OUTBOX].post(db, notice, at, person.customer_no)
-    await audit.record(db, _actor(person), "account.email_changed", _subject(person), ["email"])
+    await audit.record(db, _actor(person), "account.email_changed", subject_of(person), ["email"])
     return email
 
 
-async def _set_password(
+async def set_password(
     request: web.Request, db: Db, person: Person, password_hash: str, keep: bytes | None
 ) -> None:
     """Stores it, ends what stood under the old one, and tells the owner."""
@@ -329,11 +243,20 @@ async def _check_open(db: Db, programme: str) -> None:
         raise Rejected("registration_closed", text, 403)
 
 
-async def _count(request: web.Request) -> None:
-    await request.app[LOGINS].take_request(_address(request))
+async def _post(request: web.Request, letter: Registration | ResetAsked) -> None:
+    """Puts the letter into the outbox, unless its address has had enough of them lately."""
+    if await request.app[LOGINS].may_mail(letter.email):
+        async with request.app[REPO].transaction() as db:
+            await request.app[OUTBOX].post(db, letter, now(request))
 
 
-def _address(request: web.Request) -> str:
+async def count_request(request: web.Request) -> None:
+    """One registration or request for a mail of this address. Raises TooMany."""
+    await request.app[LOGINS].take_request(caller_address(request))
+
+
+def caller_address(request: web.Request) -> str:
+    """Where the request came from, past proxies that are trusted."""
     return address_of(request, request.app[SETTINGS].trusted_proxies)
 
 
@@ -341,7 +264,8 @@ def _actor(person: Person) -> Actor:
     return Actor(person.role, person.customer_no or person.account_no)
 
 
-def _subject(person: Person) -> Subject:
+def subject_of(person: Person) -> Subject:
+    """The account as the audit log names it."""
     return Subject("account", str(person.account_no), person.customer_no)
 
 
@@ -381,20 +305,5 @@ ROUTES = (
         "POST", "/v1/auth/accept", accept, "accept", takes=NewPassword, gives=Verified,
         status=201, problems=(404, 409), is_keyed=False,
         tag="people", summary="Accept an invitation by choosing a password",
-    ),
-    Route(
-        "PUT", "/v1/me/password", change_password, "change_password", takes=ChangePassword,
-        status=204, writes="", problems=(429,), is_keyed=False,
-        tag="people", summary="Change the own password; other sessions and tokens end",
-    ),
-    Route(
-        "POST", "/v1/me/email", change_email, "change_email", takes=ChangeEmail, gives=Mailed,
-        status=202, problems=(429,), is_keyed=False,
-        tag="people", summary="Change the own address, once the new one has answered",
-    ),
-    Route(
-        "POST", "/v1/me/logout-everywhere", log_out_everywhere, "log_out_everywhere",
-        status=204, writes="", is_keyed=False,
-        tag="people", summary="End every session and token of the account",
     ),
 )  # fmt: skip

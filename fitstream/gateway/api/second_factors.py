@@ -8,8 +8,9 @@ from msgspec import Meta
 
 from fitstream.client.people import Factor, FactorMade, RecoveryCodes
 from fitstream.gateway import second_factor
-from fitstream.gateway.api.accounts import Password, confirmed_person, own_person
+from fitstream.gateway.api.accounts import Password
 from fitstream.gateway.api.answers import answer, body, now
+from fitstream.gateway.api.own_account import confirmed_person, own_person
 from fitstream.gateway.credentials import credential
 from fitstream.gateway.keys import LOGINS, MASTERS, OUTBOX, REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
