@@ -71,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keys_offline_s: Positive = 900.0
     ingest_rate_per_s: Positive = 50.0
     ingest_burst: Count = 500
+    api_rate_per_s: Positive = 200.0
+    api_burst: Count = 5000
     shutdown_s: Positive = 10.0
 
     # Kafka

@@ -22,6 +22,7 @@ from fitstream.gateway.api import (
     jobs,
     mappings,
     oauth,
+    own_account,
     pairing,
     people,
     profile,
@@ -39,10 +40,12 @@ from fitstream.gateway.api import (
     uploads,
     weeks,
 )
+from fitstream.gateway.api_rates import ApiRates
 from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.dev_mail import add_dev_mail
 from fitstream.gateway.digest import Digest
 from fitstream.gateway.keys import (
+    API_RATES,
     DIGEST,
     DOCUMENT,
     IN_FLIGHT,
@@ -54,6 +57,7 @@ from fitstream.gateway.keys import (
     PRODUCER,
     RATES,
     REPO,
+    RETRY_LATER,
     ROUTE_TABLE,
     SETTINGS,
     SIGNER,
@@ -67,6 +71,7 @@ from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.middlewares import guard
 from fitstream.gateway.openapi import Documented
 from fitstream.gateway.receiving import ROOM, UploadRoom
+from fitstream.gateway.retry_later import RetryLater
 from fitstream.gateway.routes import Route, route_table
 from fitstream.outbox import Outbox
 from fitstream.receipts import Signer
@@ -90,6 +95,7 @@ API = (
     jobs,
     mappings,
     oauth,
+    own_account,
     pairing,
     people,
     profile,
@@ -134,6 +140,7 @@ def make_app(
     app[MASTERS] = master_keys(settings)
     app[ROOM] = UploadRoom(settings.uploads_at_once)
     app[OUTBOX] = Outbox(app[MASTERS], settings)
+    app[RETRY_LATER] = RetryLater()
     app[RATES] = RateLimiter(settings.ingest_rate_per_s, settings.ingest_burst)
     provide(app, REPO, repo)
     provide(app, PRODUCER, producer)
@@ -172,6 +179,7 @@ def add_routes(app: web.Application) -> None:
 async def _guards(app: web.Application) -> AsyncIterator[None]:
     """What counts failures over all gateways."""
     app[LOGINS] = LoginGuard(app[REPO], app[MASTERS], app[SETTINGS])
+    app[API_RATES] = ApiRates(app[REPO], app[SETTINGS])
     yield
 
 

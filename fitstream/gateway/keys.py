@@ -3,11 +3,13 @@
 from aiohttp import web
 
 from fitstream.broker import Observer, Producer
+from fitstream.gateway.api_rates import ApiRates
 from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.digest import Digest
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.openapi import Documented
+from fitstream.gateway.retry_later import RetryLater
 from fitstream.gateway.routes import Route
 from fitstream.outbox import Outbox
 from fitstream.receipts import Signer
@@ -25,7 +27,9 @@ IN_FLIGHT = web.AppKey("in_flight", InFlight)
 LOGINS = web.AppKey("logins", LoginGuard)
 MASTERS = web.AppKey("masters", list[bytes])
 OUTBOX = web.AppKey("outbox", Outbox)
+API_RATES = web.AppKey("api_rates", ApiRates)
 RATES = web.AppKey("rates", RateLimiter)
+RETRY_LATER = web.AppKey("retry_later", RetryLater)
 SIGNER = web.AppKey("signer", Signer)
 DOCUMENT = web.AppKey("document", Documented)
 ROUTE_TABLE = web.AppKey("route_table", dict[str, Route])

@@ -13,7 +13,7 @@ from fitstream.errors import (
 from fitstream.gateway import digest, policy, scoping, second_factor_gate, sessions
 from fitstream.gateway.credentials import credential, principal_of
 from fitstream.gateway.exchange import exchange
-from fitstream.gateway.keys import DIGEST, KEYS, REPO, SETTINGS
+from fitstream.gateway.keys import API_RATES, DIGEST, KEYS, REPO, SETTINGS
 from fitstream.gateway.legacy import cookie
 from fitstream.gateway.legacy.shapes import PREFIX, refusal
 from fitstream.gateway.oauth.core import ACCESS_PREFIX
@@ -25,6 +25,7 @@ from fitstream.logs import get
 from fitstream.metrics import count, observe_latency
 
 log = get(__name__)
+INGEST = "post_samples"  # limited per process: the hot path asks nobody
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -65,6 +66,8 @@ async def _dispatch(request: web.Request, route: str, handler: Handler) -> web.S
         principal = ANONYMOUS if own_way else await _principal(request)
         request[PRINCIPAL] = principal
         policy.check(route, principal, request.match_info.get("customer"))
+        if route != INGEST:
+            await request.app[API_RATES].take(principal)
         await scoping.check_path(request, principal)
         await second_factor_gate.check(request, route, principal)
     return await exchange(request, route, handler)

@@ -28,6 +28,14 @@ async def take_some(db: Db, bucket: Bucket) -> float:
     return float(left)
 
 
+async def take_many(db: Db, bucket: Bucket, count: int) -> int:
+    """Takes `count` tokens in the caller's transaction, or as many whole ones as there are."""
+    level = float(await fetch_value(db, "throttle.level", *bucket))
+    taken = min(int(level), count)
+    await execute(db, "throttle.spend", bucket.key, float(taken))
+    return taken
+
+
 async def give_back(db: Db, bucket: Bucket) -> None:
     """Puts a token back: the try counts for nothing."""
     await execute(db, "throttle.give_back", bucket.key, bucket.burst)

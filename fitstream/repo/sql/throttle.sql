@@ -7,6 +7,17 @@ WHERE least($2::float8,
     t.tokens + extract(epoch FROM clock_timestamp() - t.at)::float8 * $3::float8) >= 1
 RETURNING tokens
 
+-- name: level
+-- What a bucket holds by now; locked until the transaction ends.
+INSERT INTO throttle AS t (key, tokens, at) VALUES ($1, $2::float8, clock_timestamp())
+ON CONFLICT (key) DO UPDATE SET at = clock_timestamp(), tokens = least($2::float8,
+    t.tokens + extract(epoch FROM clock_timestamp() - t.at)::float8 * $3::float8)
+RETURNING tokens
+
+-- name: spend
+-- The tokens that were taken from it.
+UPDATE throttle SET tokens = tokens - $2::float8 WHERE key = $1
+
 -- name: give_back
 -- Puts tokens back; never more than a bucket holds.
 UPDATE throttle SET tokens = least($2::float8, tokens + 1) WHERE key = $1
