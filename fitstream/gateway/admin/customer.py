@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 from aiohttp import web
 
-from fitstream.client.data import METRICS, Customer, Day, Device, Week
+from fitstream.client.data import METRICS, Customer, DailySummary, Day, Device, Week
 from fitstream.clock import day_bounds, slot_of, slot_start
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
@@ -42,6 +42,7 @@ class CustomerPage(msgspec.Struct, frozen=True, kw_only=True):
     today_measured: int
     today_slots: int
     charts: list[Chart]
+    summaries: list[DailySummary]
     span: str
     day: date
     before: date
@@ -74,6 +75,7 @@ async def show_customer(request: web.Request, viewer: Viewer) -> web.StreamRespo
         today_measured=at_today.measured if at_today else 0,
         today_slots=slots_so_far(today, customer.zone, viewer.now),
         charts=charts_of(days),
+        summaries=await reads.daily_summaries(request, days[0].day, days[-1].day),
         span=words.days_between(days[0].day, days[-1].day),
         day=day,
         before=day - timedelta(days=1),

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from fitstream.client.data import (
     Customer,
+    DailySummary,
     Day,
     Device,
     Forecast,
@@ -25,10 +26,10 @@ from fitstream.clock import day_bounds, slot_start
 from fitstream.combined import combine
 from fitstream.errors import NotFound
 from fitstream.gateway.api import customers as customer_views
+from fitstream.gateway.api import daily, readings, system, training
 from fitstream.gateway.api import dead_letters as letter_views
 from fitstream.gateway.api import devices as device_views
 from fitstream.gateway.api import jobs as job_views
-from fitstream.gateway.api import readings, system, training
 from fitstream.gateway.api import weeks as week_views
 from fitstream.gateway.keys import REPO
 from fitstream.merge import unscaled
@@ -73,6 +74,12 @@ async def days(request: web.Request, first: date, last: date) -> list[Day]:
     """Totals per local day."""
     span = {"from": first.isoformat(), "to": last.isoformat()}
     return (await ask(request, readings.list_days, Items[Day], **span)).items
+
+
+async def daily_summaries(request: web.Request, first: date, last: date) -> list[DailySummary]:
+    """What days came to as a whole, where only that was sent."""
+    span = {"from": first.isoformat(), "to": last.isoformat()}
+    return (await ask(request, daily.list_summaries, Items[DailySummary], **span)).items
 
 
 async def sample_rows(

@@ -99,7 +99,7 @@ async def start(request: web.Request) -> web.Response:
         expires_at=at + timedelta(seconds=LIFETIME_S),
     )  # fmt: skip
     code = await _begin(request, new, SHOWN_BY_DEVICE, hashed(device_code))
-    address = f"{pages_url(request.app[SETTINGS])}/devices"
+    address = f"{pages_url(request.app[SETTINGS])}/devices/add"
     begun = data.PairingBegun(
         device_code=device_code,
         user_code=code,

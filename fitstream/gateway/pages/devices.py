@@ -10,7 +10,11 @@ from fitstream.errors import NotFound
 from fitstream.gateway.pages.door import Viewer
 from fitstream.gateway.view.templates import html, see
 
-_SAID = {"removed": "The device is removed. What it has sent stays; it can send no more."}
+_SAID = {
+    "removed": "The device is removed. What it has sent stays; it can send no more.",
+    "approved": "The device is yours. It appears here once it has fetched its key, in seconds.",
+    "denied": "The device was turned away.",
+}
 
 
 class DevicesPage(msgspec.Struct, frozen=True, kw_only=True):

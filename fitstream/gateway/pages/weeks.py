@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 from aiohttp import web
 
-from fitstream.client.data import Week
+from fitstream.client.data import DailySummary, Week
 from fitstream.gateway.pages.door import Viewer
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart
@@ -14,6 +14,7 @@ from fitstream.gateway.view.templates import html
 from fitstream.gateway.view.weekly import WeekDates, report, week_chart, week_dates
 
 _LISTED = 12
+_SUMMARY_DAYS = 27
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -31,6 +32,7 @@ class WeeksPage(msgspec.Struct, frozen=True, kw_only=True):
     report: list[str]
     chart: Chart | None
     grid: Grid | None
+    summaries: list[DailySummary]
     first: str | None
     following: str | None
 
@@ -48,11 +50,20 @@ async def show_weeks(request: web.Request, viewer: Viewer) -> web.StreamResponse
         report=[],
         chart=None,
         grid=None,
+        summaries=[],
         first="/weeks" if after else None,
         following=f"/weeks?after={found.next}" if found.next else None,
     )
-    page = await _with_week(viewer, base, name) if name else base
+    page = await (_with_week(viewer, base, name) if name else _without_weeks(viewer, base))
     return html(request, "pages/weeks.html", viewer.shell("weeks"), page)
+
+
+async def _without_weeks(viewer: Viewer, page: WeeksPage) -> WeeksPage:
+    """Whoever has summaries of days only sees the last ones."""
+    today = viewer.now.astimezone(words.known_zone(viewer.customer.zone)).date()
+    first = today - timedelta(days=_SUMMARY_DAYS)
+    found = await viewer.client.daily_summaries(viewer.customer.id, first, today)
+    return msgspec.structs.replace(page, summaries=found)
 
 
 async def _with_week(viewer: Viewer, page: WeeksPage, name: str) -> WeeksPage:
@@ -72,4 +83,5 @@ async def _with_week(viewer: Viewer, page: WeeksPage, name: str) -> WeeksPage:
         report=report(over or days[:1], before),
         chart=week_chart(days, before) if has_steps else None,
         grid=week_grid(slots),
+        summaries=await client.daily_summaries(customer.id, dates.first, dates.last),
     )
