@@ -20,7 +20,16 @@ from fitstream.clock import slot_of, slot_start
 from fitstream.crash import crash_point
 from fitstream.errors import FitstreamError, Rejected, Unavailable
 from fitstream.gateway.api.missing import missing_slots
-from fitstream.gateway.keys import IN_FLIGHT, KEYS, PRODUCER, RATES, REPO, SETTINGS, SIGNER
+from fitstream.gateway.keys import (
+    IN_FLIGHT,
+    KEYS,
+    PRODUCER,
+    RATES,
+    REPO,
+    RETRY_LATER,
+    SETTINGS,
+    SIGNER,
+)
 from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.routes import Route
 from fitstream.metrics import count
@@ -74,8 +83,11 @@ async def post_samples(request: web.Request) -> web.Response:
     try:
         response = await _post(request)
     except FitstreamError as error:
+        if isinstance(error, Unavailable) and error.service == "kafka":
+            error.retry_after_s = request.app[RETRY_LATER].failed()
         count("posts", status=type(error).__name__)
         raise
+    request.app[RETRY_LATER].worked()
     count("posts", status="accepted")
     return response
 
