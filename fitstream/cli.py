@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from fitstream.cli_access import audit, oauth_client
+from fitstream.cli_access import audit, oauth_client, rewrap
 from fitstream.cli_api import openapi
 from fitstream.cli_parts import DATA, target
 from fitstream.cli_parts import environ as _environ
@@ -35,6 +35,7 @@ def main() -> None:
 main.add_command(openapi)
 main.add_command(audit)
 main.add_command(oauth_client)
+main.add_command(rewrap)
 main.add_command(evaluate)
 
 

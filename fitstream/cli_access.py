@@ -63,3 +63,15 @@ def oauth_client(data: Path | None, url: str | None, key: str | None, **wanted: 
     api = or_complain(lambda: find_target(data, url, key))
     grants = [GRANTS[name] for name in wanted.pop("grant")]
     click.echo(or_complain(lambda: register(api, grants=grants, **wanted)))
+
+
+@click.command()
+@DATA
+def rewrap(data: Path | None) -> None:
+    """Seal under the new secret key what lies under the old one; then the old may go."""
+    from fitstream.operations.run_rewrap import run_rewrap
+
+    async def go(settings: "Settings", _: asyncio.Event) -> None:
+        click.echo(await run_rewrap(settings))
+
+    run("rewrap", go, data)

@@ -122,6 +122,25 @@ class DataKeys:
         key = self._unwrap(customer_id, await self._store.get(_object(customer_id)))
         return self._keep(customer_id, key)
 
+    async def rewrap(self, customer_id: str) -> bool:
+        """Wraps a key under the newest secret key; False when it is already, or has gone.
+
+        Raises Rejected(unsealable). The key stays the same, so readers may hold either.
+        """
+        try:
+            wrapped = await self._store.get(_object(customer_id))
+        except NotFound:
+            return False
+        key = self._unwrap(customer_id, wrapped)
+        if _opens(self._masters[0], customer_id, wrapped):
+            return False
+        await self._store.replace(_object(customer_id), self._wrap(customer_id, key))
+        return True
+
+    def _wrap(self, customer_id: str, key: bytes) -> bytes:
+        nonce = token_bytes(12)
+        return nonce + AESGCM(self._masters[0]).encrypt(nonce, key, customer_id.encode())
+
     def _keep(self, customer_id: str, key: bytes) -> bytes:
         self._known[customer_id] = key
         if len(self._known) > _KEYS_CACHED:
@@ -129,8 +148,7 @@ class DataKeys:
         return key
 
     async def _make(self, customer_id: str) -> bytes:
-        key, nonce = token_bytes(32), token_bytes(12)
-        wrapped = nonce + AESGCM(self._masters[0]).encrypt(nonce, key, customer_id.encode())
+        wrapped = self._wrap(customer_id, token_bytes(32))
         with suppress(Conflict):  # somebody else was first
             await self._store.put_new(_object(customer_id), wrapped)
         # Not every store lets only one of two win: what is there now is the key.
@@ -138,11 +156,17 @@ class DataKeys:
 
     def _unwrap(self, customer_id: str, wrapped: bytes) -> bytes:
         for master in self._masters:
-            try:
-                return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], customer_id.encode())
-            except (InvalidTag, ValueError):  # another secret key, or no wrapped key at all
-                continue
+            if (key := _opens(master, customer_id, wrapped)) is not None:
+                return key
         raise Rejected("unsealable", f"the data key of {customer_id} opens with no secret key")
+
+
+def _opens(master: bytes, customer_id: str, wrapped: bytes) -> bytes | None:
+    """The key, None under another secret key, or when it is no wrapped key at all."""
+    try:
+        return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], customer_id.encode())
+    except (InvalidTag, ValueError):
+        return None
 
 
 def _object(customer_id: str) -> str:
