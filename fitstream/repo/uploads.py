@@ -189,6 +189,11 @@ async def set_head(db: Db, upload: Upload, head: dict[str, Any]) -> None:
     await execute(db, "uploads.set_head", upload.upload_no, head)
 
 
+async def set_object(db: Db, upload: Upload, object_key: str) -> None:
+    """Where what is kept of the file lies from now on."""
+    await execute(db, "uploads.set_object", upload.upload_no, object_key)
+
+
 async def end_check(db: Db, upload: Upload, phase: Phase, report: dict[str, Any]) -> None:
     """The verdict on the file is there, or a mapping is wanted."""
     await execute(db, "uploads.end_check", upload.upload_no, phase, report)

@@ -14,6 +14,7 @@ from fitstream.repo import jobs, uploads
 from fitstream.repo.uploads import Phase, ThereRow, Upload
 from fitstream.samples import window
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.upload_daily import check_daily
 from fitstream.tasks.uploading import (
     CHUNK_ROWS,
     Source,
@@ -46,7 +47,10 @@ async def upload_check(context: JobContext) -> None:
     """Ends with a report, or with the wish for a mapping. A repeat says the same."""
     upload = await claimed_upload(context, "checking")
     async with file_of(context, upload) as path:
-        await _check(context, upload, path)
+        if upload.format == "legacy_daily":
+            await check_daily(context, upload, path)
+        else:
+            await _check(context, upload, path)
 
 
 async def _check(context: JobContext, upload: Upload, path: Path) -> None:

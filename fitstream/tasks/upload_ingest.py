@@ -19,6 +19,7 @@ from fitstream.repo import jobs, progress, uploads
 from fitstream.repo.uploads import Upload
 from fitstream.samples import window
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.upload_daily import ingest_daily
 from fitstream.tasks.uploading import (
     CHUNK_ROWS,
     Source,
@@ -48,6 +49,9 @@ class Sent(msgspec.Struct):
 async def upload_ingest(context: JobContext) -> None:
     """Ends when every row that is acceptable was acknowledged. Raises Unavailable, Rejected."""
     upload = await claimed_upload(context, "ingesting")
+    if upload.format == "legacy_daily":
+        await ingest_daily(context, upload)
+        return
     async with file_of(context, upload) as path, open_producer(context.settings) as producer:
         table = table_of(path, upload, context.settings)
         source = source_of(table, upload.spec or {})

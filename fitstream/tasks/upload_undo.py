@@ -6,12 +6,16 @@ still on its way cannot come after.
 
 from fitstream.repo import jobs, uploads
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.upload_daily import undo_daily
 from fitstream.tasks.uploading import claimed_upload
 
 
 async def upload_undo(context: JobContext) -> None:
     """Customer by customer, each in one transaction; a repeat goes on with those that are left."""
     upload = await claimed_upload(context, "undoing")
+    if upload.format == "legacy_daily":
+        await undo_daily(context, upload)
+        return
     async with context.repo.connection() as db:
         devices = await uploads.devices_of(db, upload)
     removed = 0

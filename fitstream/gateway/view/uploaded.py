@@ -126,6 +126,8 @@ def said_of(upload: Upload) -> str:
         return f"{rows} can come in. Nothing has reached the ledger yet."
     if upload.state == "ingested":
         return _ingested(upload)
+    if upload.state == "undone" and upload.format == "legacy_daily":
+        return "Taken back: its days are gone."
     if upload.state == "undone":
         return f"Taken back: {words.count_of(upload.removed, 'row')} left the ledger."
     return "Its file was removed."
@@ -234,6 +236,9 @@ def _ingested(upload: Upload) -> str:
     sent = upload.sent
     if sent is None or not sent.accepted:
         return "No row was acceptable, so nothing came in."
+    if upload.format == "legacy_daily":
+        days = words.count_of(sent.accepted, "day")
+        return f"{days} are kept as summaries, beside the days of samples and never among them."
     rows = words.count_of(sent.accepted, "row")
     people = words.count_of(upload.devices, "customer")
     if not sent.is_in_ledger:

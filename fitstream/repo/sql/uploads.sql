@@ -52,6 +52,10 @@ UPDATE upload SET mapping_no = $2, spec = $3 WHERE upload_no = $1
 -- What the file begins with.
 UPDATE upload SET head = $2 WHERE upload_no = $1
 
+-- name: set_object
+-- Where what is kept of the file lies.
+UPDATE upload SET object_key = $2 WHERE upload_no = $1
+
 -- name: end_check
 -- The verdict on the file, or the wish for a mapping.
 UPDATE upload SET phase = $2, report = $3, checked_at = now()
