@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fitstream.errors import Rejected
+
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -126,14 +128,41 @@ def load(parts: Iterable[bytes]) -> dict[str, Series]:
 
 def from_wearers(path: Path) -> dict[str, Series]:
     """Series by wearer from the shared 15-minute data or a file of the same form (`wearer`,
-    `slot_local`, the targets, `wear_day`).
+    `slot_local` in local wall time, the targets, `wear_day`).
 
-    `wear_day` of the file is taken as it is: outside it a zero means nothing.
+    `wear_day` of the file is taken as it is: outside it a zero means nothing; without that column
+    the rule of `wear_days` holds. A target without a column was not measured. Raises Rejected for a
+    file that is no Parquet, lacks `wearer` or `slot_local`, or holds columns of another type.
     """
-    table = pq.read_table(path, columns=["wearer", "slot_local", *TARGETS, "wear_day"])
-    local = pc.cast(table["slot_local"], pa.timestamp("us"))
-    table = table.append_column("local", local).append_column("slot", pc.cast(local, pa.int64()))
-    return {str(name): _series(str(name), rows) for name, rows in _by_name(table, "wearer")}
+    try:
+        table = pq.read_table(path)
+        missing = {"wearer", "slot_local"} - set(table.column_names)
+        if missing:
+            raise Rejected("columns_missing", f"{path} lacks {' and '.join(sorted(missing))}")
+        return _from_table(table)
+    except (pa.ArrowException, OSError) as error:
+        raise Rejected("file_unreadable", f"{path} cannot be read: {error}") from error
+
+
+def _from_table(table: pa.Table) -> dict[str, Series]:
+    local = _wall_time(table["slot_local"])
+    columns = {"wearer": table["wearer"], "local": local, "slot": pc.cast(local, pa.int64())}
+    for target in TARGETS:
+        known = target in table.column_names
+        columns[target] = (
+            pc.cast(table[target], pa.float32()) if known else pa.nulls(len(table), pa.float32())
+        )
+    if "wear_day" in table.column_names:
+        columns["wear_day"] = pc.fill_null(pc.cast(table["wear_day"], pa.bool_()), fill_value=False)
+    whole = pa.table(columns).filter(pc.and_(local.is_valid(), table["wearer"].is_valid()))
+    return {str(name): _series(str(name), rows) for name, rows in _by_name(whole, "wearer")}
+
+
+def _wall_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Local wall time without a zone; one with a zone is read as that zone's wall clock."""
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        column = pc.local_timestamp(column)
+    return pc.cast(column, pa.timestamp("us"), safe=False)
 
 
 def _by_name(table: pa.Table, column: str) -> list[tuple[object, pa.Table]]:

@@ -19,7 +19,7 @@ from fitstream.trainer.metrics import (
     paired_losses,
     summary,
 )
-from fitstream.trainer.windows import Issue, Reach, Windows, make_windows
+from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 
 MIN_CUSTOMERS = 5
 _CHUNK = 64
@@ -32,6 +32,9 @@ class Model(Protocol):
     def kind(self) -> str:
         """Name on the leaderboard and in the card."""
 
+    def look(self, target: str) -> Look:
+        """What its windows of a target are made of."""
+
     def predict(self, windows: Windows) -> Floats:
         """(n, 96, 4): q10, q50, q90, mean of each slot."""
 
@@ -40,11 +43,13 @@ class Model(Protocol):
 class Held:
     """What a set of models forecast for some held-out days of one target.
 
-    truth (day, 96); forecasts by kind (day, 96, 4); scale (day,) for MASE; unit (day,) numbers what
+    issues by day; truth (day, 96); forecasts by name (day, 96, 4); scale (day,) for MASE; unit
+    (day,) numbers what
     a bootstrap resamples: the customers, or the days when there are fewer than five customers.
     """
 
     target: str
+    issues: tuple[Issue, ...]
     truth: Floats
     forecasts: Mapping[str, Floats]
     seconds: Mapping[str, float]
@@ -64,35 +69,41 @@ class Held:
 
 
 def hold(
-    models: Sequence[Model],
+    models: Mapping[str, Model],
     series: Mapping[str, Series],
     target: str,
     issues: Sequence[Issue],
-    reach: Reach,
 ) -> Held:
     """Forecasts of all models for the same issues; a slot some model cannot forecast is left out.
 
     Windows are made in small groups, so memory does not grow with the cohort.
     """
     truths: list[Floats] = []
-    parts: dict[str, list[Floats]] = {model.kind: [] for model in models}
-    seconds = {model.kind: 0.0 for model in models}
+    parts: dict[str, list[Floats]] = {name: [] for name in models}
+    seconds = dict.fromkeys(models, 0.0)
     for at in range(0, len(issues), _CHUNK):
-        windows = make_windows(series, target, issues[at : at + _CHUNK], reach)
-        truths.append(windows.truth)
-        for model in models:
+        group = issues[at : at + _CHUNK]
+        made: dict[tuple[Reach, int], Windows] = {}
+        for name, model in models.items():
+            look = model.look(target)
+            key = (look.reach, id(look.cohort))
             started = perf_counter()
-            parts[model.kind].append(model.predict(windows))
-            seconds[model.kind] += perf_counter() - started
+            if key not in made:
+                made[key] = make_windows(series, look, group)
+            parts[name].append(model.predict(made[key]))
+            seconds[name] += perf_counter() - started
+        truths.append(next(iter(made.values())).truth)
     truth = np.concatenate(truths)
-    forecasts = {kind: np.concatenate(part) for kind, part in parts.items()}
+    forecasts = {name: np.concatenate(part) for name, part in parts.items()}
     for forecast in forecasts.values():
         truth = np.where(np.isfinite(forecast).all(axis=2), truth, np.float32(np.nan))
-    filled = {kind: np.nan_to_num(forecast) for kind, forecast in forecasts.items()}
-    return Held(target, truth, filled, seconds, _scales(series, target, issues), _units(issues))
+    filled = {name: np.nan_to_num(forecast) for name, forecast in forecasts.items()}
+    issued, scales = tuple(issues), _scales(series, target, issues)
+    return Held(target, issued, truth, filled, seconds, scales, units(issues))
 
 
-def _units(issues: Sequence[Issue]) -> Ints:
+def units(issues: Sequence[Issue]) -> Ints:
+    """(n,): numbers of the customers, or of the days when there are fewer than five customers."""
     names = sorted({issue.customer_id for issue in issues})
     if len(names) < MIN_CUSTOMERS:
         return np.arange(len(issues))

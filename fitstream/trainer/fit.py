@@ -1,28 +1,38 @@
-"""One cohort run: choose kernels, train the transformer, score everything on held-out days.
+"""One cohort run: prepare each target, search networks, mix, calibrate, judge by held-out days.
 
 Must do no I/O but the checkpoint it is handed; the test days decide nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic, process_time
 
 import numpy as np
 
+from fitstream.trainer.automl import Plan, Trial, make_plan, mix, survivors
 from fitstream.trainer.checkpoint import Header, Progress, State, read_checkpoint, write_checkpoint
-from fitstream.trainer.data import SLOTS, Floats, Series, fingerprint
+from fitstream.trainer.data import Series, fingerprint
+from fitstream.trainer.daytotals import USUAL, ratios_of
 from fitstream.trainer.evaluate import Held, Model, hold
-from fitstream.trainer.models.climatology import Climatology, choose_kernel, own_history, pooled
-from fitstream.trainer.models.kernel import Kernel
-from fitstream.trainer.models.naive import SeasonalNaive
-from fitstream.trainer.models.transformer import SlotAttention, Transformer
+from fitstream.trainer.models.blend import ENSEMBLE, Blend, Member
+from fitstream.trainer.models.calibration import calibrate, no_calibration
+from fitstream.trainer.models.climatology import Climatology, PlainClimatology, predict_own
+from fitstream.trainer.models.naive import NoTimeOfDay, SeasonalNaive
+from fitstream.trainer.models.network import Network, predict_network
+from fitstream.trainer.prepare import Prepared, climatology_before, prepare
 from fitstream.trainer.recipe import Recipe, recipe_hash
 from fitstream.trainer.registry import Artifact
-from fitstream.trainer.report import CohortRun, Outcome, not_enough, write_report
-from fitstream.trainer.splits import Split, enough_data, first_held_out, split_target
+from fitstream.trainer.report import (
+    CHAMPION,
+    CohortRun,
+    Outcome,
+    Tuned,
+    not_enough,
+    write_report,
+)
+from fitstream.trainer.splits import Split, enough_data, split_last_days, split_target
 from fitstream.trainer.training import (
     Fit,
     Task,
@@ -32,41 +42,17 @@ from fitstream.trainer.training import (
     run_fit,
     trained_network,
 )
-from fitstream.trainer.windows import Issue, Windows, make_windows
 
 OnProgress = Callable[[int, int, float], None]
-# The plan's fixed rate: a quarter of what one thread of a current core does.
-PLANNED_KEYS_PER_S = 8_000_000
-TRAINING_SHARE = 0.6
+Splitter = Callable[[Mapping[str, Series], str, int], Split]
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """One target made ready: its split, kernel, pooled slots of the training days, and windows."""
+class Found:
+    """What the search of one target left: every trial, and the networks of the last rung."""
 
-    target: str
-    split: Split
-    kernel: Kernel
-    pool: Floats
-    train: Windows
-    validation: Windows
-    seconds: float
-
-    @property
-    def trainable(self) -> bool:
-        """Whether there is something to learn from and something to stop by."""
-        return len(self.train) > 0 and len(self.validation) > 0
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """Networks by target, what each took, and whether the clock cut the plan short."""
-
-    networks: Mapping[str, SlotAttention]
-    seconds: Mapping[str, float]
-    curves: Mapping[str, list[float]]
-    epochs: int
-    out_of_time: bool
+    trials: tuple[Trial, ...] = ()
+    networks: Mapping[int, Network] | None = None
 
 
 def train_cohort(
@@ -74,82 +60,113 @@ def train_cohort(
     recipe: Recipe,
     on_progress: OnProgress,
     checkpoint: Path | None = None,
+    champion: Model | None = None,
 ) -> CohortRun:
     """A champion with its leaderboard, or the answer that there is not enough data yet.
 
-    Equal series and recipe give an equal result unless the clock stops it, which the run says.
-    `on_progress(epoch, epochs, loss)` may raise to cancel; with a `checkpoint` a repeat of the same
-    run goes on after the last whole epoch.
+    Equal series and recipe give an equal result. `on_progress(epoch, epochs, loss)` may raise to
+    cancel; with a `checkpoint` a repeat of the same run goes on after the last whole epoch. A
+    network serves only if it also beats the `champion` so far on the days of the gate.
     """
-    started = monotonic()
-    prepared = [
-        made
-        for target in recipe.targets
-        if enough_data(series, target) and (made := _prepare(series, target, recipe)).split.test
-    ]
+    started = monotonic(), process_time()
+    prepared = ready(series, recipe, split_target)
     if not prepared:
         return not_enough(series, recipe)
-    trained = _train(prepared, recipe, on_progress, _Store(checkpoint, _run_key(series, recipe)))
-    outcomes = [_outcome(series, made, trained, recipe) for made in prepared]
-    promoted = {o.target: trained.networks[o.target] for o in outcomes if o.promoted}
-    base = Climatology(
-        recipe.reach,
-        {made.target: made.kernel for made in prepared},
-        {made.target: _pool_of_all(series, made.target) for made in prepared},
-    )
+    store = _Store(checkpoint, _run_key(series, recipe))
+    plan, outcomes = search_all(series, prepared, (recipe, champion), (on_progress, store))
     run = write_report(series, recipe, outcomes)
-    run.curves.update({target: list(curve) for target, curve in trained.curves.items()})
-    run.counts["planned_epochs"] = trained.epochs
-    run.stopped_by_clock = trained.out_of_time
-    run.seconds = round(monotonic() - started, 2)
-    run.artifact = Artifact(
-        Transformer(base, promoted) if promoted else base, recipe, run.card_report()
-    )
+    run.plan = plan
+    run.seconds = round(monotonic() - started[0], 2)
+    run.cpu_seconds = round(process_time() - started[1], 2)
+    run.artifact = Artifact(_serving(series, outcomes, recipe), recipe, run.card_report())
     return run
 
 
-def planned_epochs(prepared: Sequence[Prepared], recipe: Recipe) -> int:
-    """Epochs that fit the budget at a fixed rate, from the sizes alone: no clock is asked."""
-    windows = sum(len(made.train) + len(made.validation) for made in prepared if made.trainable)
-    keys = windows * SLOTS * recipe.reach.keys
-    affordable = TRAINING_SHARE * recipe.budget_s * PLANNED_KEYS_PER_S
-    return max(1, min(recipe.max_epochs, int(affordable / max(keys, 1))))
+def evaluate_wearers(
+    series: Mapping[str, Series], recipe: Recipe, on_progress: OnProgress
+) -> tuple[Plan, list[Outcome]]:
+    """The last days of each wearer forecast day by day, by what their days before have taught.
+
+    No outcomes where no target has wearers with days enough.
+    """
+    prepared = ready(series, recipe, split_last_days)
+    return search_all(series, prepared, (recipe, None), (on_progress, _Store(None, "")))
 
 
-def thin(issues: Sequence[Issue], most: int) -> list[Issue]:
-    """At most so many issues, evenly spread over customers and days."""
-    if len(issues) <= most:
-        return list(issues)
-    at = np.linspace(0, len(issues) - 1, most).round().astype(int)
-    return [issues[i] for i in at]
+def search_all(
+    series: Mapping[str, Series],
+    prepared: Sequence[Prepared],
+    given: tuple[Recipe, Model | None],
+    around: "tuple[OnProgress, _Store]",
+) -> tuple[Plan, list[Outcome]]:
+    """Plan and outcomes of a whole search in this process."""
+    recipe, champion = given
+    plan = plan_of(prepared, recipe)
+    search = _Search(plan, recipe, _Counter(prepared, plan, around[0]), around[1])
+    judged = (plan, recipe, champion)
+    outcomes = [judge(series, made, search.run(made), judged) for made in prepared]
+    return plan, outcomes
 
 
-def _prepare(series: Mapping[str, Series], target: str, recipe: Recipe) -> Prepared:
-    started = perf_counter()
-    split = split_target(series, target, recipe.test_days)
-    validation = make_windows(
-        series, target, thin(split.validation, recipe.max_windows), recipe.reach
+def ready(series: Mapping[str, Series], recipe: Recipe, splitter: Splitter) -> list[Prepared]:
+    """The targets with data enough to hold any out, prepared."""
+    return [
+        prepare(series, target, split, recipe)
+        for target in recipe.targets
+        if enough_data(series, target)
+        and (split := splitter(series, target, recipe.test_days)).test
+    ]
+
+
+def plan_of(prepared: Sequence[Prepared], recipe: Recipe) -> Plan:
+    """The search that fits the recipe's budget."""
+    windows = {made.target: len(made.train) for made in prepared if made.trainable}
+    return make_plan(windows, recipe.reach, recipe.budget_s)
+
+
+def new_trial(made: Prepared, plan: Plan, at: tuple[int, int], recipe: Recipe) -> Fit:
+    """The fit of candidate `at[1]` on rung `at[0]`: it depends on nothing but plan and data."""
+    rung, number = plan.rungs[at[0]], at[1]
+    train = made.train
+    if rung.share < 1:
+        some = np.linspace(0, len(train) - 1, max(1, round(rung.share * len(train))))
+        train = train.take(np.unique(some.round().astype(int)))
+    kernel = made.base.kernels[made.target]
+    seed = recipe.seed * 1000 + number
+    return new_fit(Task(kernel, plan.shapes[number], train, made.stop, seed, recipe.patience))
+
+
+def trial_of(made: Prepared, at: tuple[int, int], fit: Fit, seconds: float) -> Trial:
+    """How a finished fit did."""
+    return Trial(
+        target=made.target,
+        number=at[1],
+        rung=at[0],
+        epochs=fit.progress.epoch,
+        score=round(fit.progress.best_score, 9),
+        curve=list(fit.progress.curve),
+        seconds=round(seconds, 2),
     )
-    train = make_windows(series, target, thin(split.train, recipe.max_windows), recipe.reach)
-    train = train.take(np.flatnonzero(own_history(train)))
-    kernel = choose_kernel(validation)
-    held_out = first_held_out(split)
-    days = [(each, held_out.get(name, each.days)) for name, each in series.items()]
-    pool = pooled(days, target)
-    return Prepared(target, split, kernel, pool, train, validation, perf_counter() - started)
 
 
-def _pool_of_all(series: Mapping[str, Series], target: str) -> Floats:
-    """Cold starts are served from every day there is; kernel and weights stay as chosen."""
-    return pooled([(each, each.days) for each in series.values()], target)
+class _Counter:
+    """Epochs of the whole run, for people who wait."""
 
+    def __init__(self, prepared: Sequence[Prepared], plan: Plan, tell: OnProgress) -> None:
+        left, epochs = len(plan.shapes), 0
+        for rung in plan.rungs:
+            epochs += left * rung.epochs
+            left = min(left, max(2, -(-left // 2)))
+        self._all = epochs * sum(made.trainable for made in prepared)
+        self._done, self._tell = 0, tell
 
-def _run_key(series: Mapping[str, Series], recipe: Recipe) -> str:
-    return sha256((recipe_hash(recipe) + fingerprint(series)).encode()).hexdigest()
+    def add(self, epochs: int, loss: float) -> None:
+        self._done += epochs
+        self._tell(min(self._done, self._all), self._all, loss)
 
 
 class _Store:
-    """The checkpoint of a run: states of all targets, written after every epoch."""
+    """The checkpoint of a run: states of all trials, written after every epoch."""
 
     def __init__(self, path: Path | None, run_key: str) -> None:
         self._path = path
@@ -159,68 +176,163 @@ class _Store:
         if path is not None:
             self._progress, self._states = read_checkpoint(path, run_key)
 
-    def restore(self, target: str, fit: Fit) -> None:
+    def restore(self, name: str, fit: Fit) -> None:
         """Puts a new fit where the last run of the same key left it."""
-        if target in self._progress:
-            resume_fit(fit, self._progress[target], self._states[target])
+        if name in self._progress:
+            resume_fit(fit, self._progress[name], self._states[name])
 
-    def save(self, target: str, fit: Fit) -> None:
+    def save(self, name: str, fit: Fit) -> None:
         """Repeating it replaces the file."""
         if self._path is None:
             return
-        self._progress[target], self._states[target] = fit.progress, fit_state(fit)
+        self._progress[name], self._states[name] = fit.progress, fit_state(fit)
         write_checkpoint(
             self._path, Header(run_key=self._run_key, progress=self._progress), self._states
         )
 
 
-def _train(
-    prepared: Sequence[Prepared], recipe: Recipe, on_progress: OnProgress, store: _Store
-) -> Trained:
-    trainable = [made for made in prepared if made.trainable]
-    epochs = planned_epochs(prepared, recipe)
-    deadline = monotonic() + recipe.budget_s
-    networks: dict[str, SlotAttention] = {}
-    seconds: dict[str, float] = {}
-    curves: dict[str, list[float]] = {}
-    out_of_time = False
-    for number, made in enumerate(trainable):
-        started = perf_counter()
-        fit = new_fit(Task(made.kernel, made.train, made.validation, recipe, epochs))
-        store.restore(made.target, fit)
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Successive halving in this process, one trial after the other."""
 
-        def after_epoch(loss: float, made: Prepared, fit: Fit, before: int) -> None:
-            store.save(made.target, fit)
-            on_progress(before + fit.progress.epoch, epochs * len(trainable), loss)
+    plan: Plan
+    recipe: Recipe
+    counter: _Counter
+    store: _Store
 
-        tell = partial(after_epoch, made=made, fit=fit, before=number * epochs)
-        out_of_time |= run_fit(fit, tell, lambda: monotonic() > deadline)
-        networks[made.target] = trained_network(fit)
-        seconds[made.target] = perf_counter() - started
-        curves[made.target] = fit.progress.curve
-    return Trained(networks, seconds, curves, epochs, out_of_time)
+    def run(self, made: Prepared) -> Found:
+        """All rungs of one target."""
+        if not made.trainable:
+            return Found()
+        left = list(range(len(self.plan.shapes)))
+        trials: list[Trial] = []
+        networks: dict[int, Network] = {}
+        for rung in range(len(self.plan.rungs)):
+            done = [self._trial(made, (rung, number)) for number in left]
+            trials += [trial for trial, _ in done]
+            networks = {trial.number: network for trial, network in done}
+            left = survivors([trial for trial, _ in done])
+        return Found(tuple(trials), networks)
+
+    def _trial(self, made: Prepared, at: tuple[int, int]) -> tuple[Trial, Network]:
+        started = process_time()
+        name = f"{made.target}.{at[0]}.{at[1]}"
+        fit = new_trial(made, self.plan, at, self.recipe)
+        self.store.restore(name, fit)
+        epochs, before = self.plan.rungs[at[0]].epochs, fit.progress.epoch
+
+        def after_epoch(loss: float) -> None:
+            self.store.save(name, fit)
+            self.counter.add(1, loss)
+
+        if before:
+            self.counter.add(before, fit.progress.best_score)
+        run_fit(fit, epochs, after_epoch)
+        self.counter.add(epochs - fit.progress.epoch, fit.progress.best_score)
+        return trial_of(made, at, fit, process_time() - started), trained_network(fit)
 
 
-def _outcome(
-    series: Mapping[str, Series], made: Prepared, trained: Trained, recipe: Recipe
+def judge(
+    series: Mapping[str, Series],
+    made: Prepared,
+    found: Found,
+    given: tuple[Plan, Recipe, Model | None],
 ) -> Outcome:
-    """Scores of all candidates on validation and test days, and the gate on validation alone."""
-    base = Climatology(recipe.reach, {made.target: made.kernel}, {made.target: made.pool})
-    models: list[Model] = [SeasonalNaive(1, base.pool), SeasonalNaive(7, base.pool), base]
-    candidates: list[Model] = [*models]
-    if made.target in trained.networks:
-        candidates.append(Transformer(base, {made.target: trained.networks[made.target]}))
-    held = partial(hold, candidates, series, made.target, reach=recipe.reach)
-    validation: Held | None = held(made.split.validation) if made.split.validation else None
+    """Mix and calibration from the stop days, the gate from the days between, test days last."""
+    plan, recipe, champion = given
+    target = made.target
+    members = _members(made, found, plan)
+    candidate = Blend(made.base, {target: members}) if members else None
+    gate = _gate(series, made, candidate, champion)
+    blends = {"weighted_climatology": ()} | ({ENSEMBLE: members} if members else {})
+    late = climatology_before(series, target, made.split.test, (made.base.kernels[target], recipe))
+    tuned = {name: _tune(series, made, group) for name, group in blends.items()}
+    models: dict[str, Model] = dict(_baselines(late))
+    for name, group in blends.items():
+        models[name] = Blend(late, {target: group}, {target: tuned[name].calibration})
+    test = hold(models, series, target, made.split.test)
     return Outcome(
-        target=made.target,
-        kernel=made.kernel,
+        target=target,
+        kernel=made.base.kernels[target],
         split=made.split,
-        validation=validation,
-        test=held(made.split.test),
-        fit_seconds={
-            Climatology.kind: made.seconds,
-            Transformer.kind: made.seconds + trained.seconds.get(made.target, 0.0),
-        },
+        gate_days=gate,
+        test=test,
+        trials=found.trials,
+        shapes=plan.shapes,
+        members=members,
+        tuned=tuned,
+        prepare_seconds=made.seconds,
         seed=recipe.seed,
     )
+
+
+def _members(made: Prepared, found: Found, plan: Plan) -> tuple[Member, ...]:
+    """The networks of the last rung with their shares; none where the climatology alone is best."""
+    if not found.networks:
+        return ()
+    numbers = sorted(found.networks)
+    forecasts = [predict_own(made.base.kernels[made.target], made.stop)]
+    forecasts += [predict_network(found.networks[number], made.stop) for number in numbers]
+    truth = np.where(np.isfinite(forecasts[0][..., 0]), made.stop.truth, np.float32(np.nan))
+    shares = mix(truth, [np.nan_to_num(each) for each in forecasts])
+    return tuple(
+        Member(plan.shapes[number], found.networks[number], share)
+        for number, share in zip(numbers, shares[1:], strict=True)
+        if share > 0
+    )
+
+
+def _gate(
+    series: Mapping[str, Series], made: Prepared, candidate: Model | None, champion: Model | None
+) -> Held | None:
+    if candidate is None or not made.split.gate:
+        return None
+    models: dict[str, Model] = {
+        "no_time_of_day": NoTimeOfDay(made.base.reach, made.base.pool),
+        "weighted_climatology": made.base,
+        ENSEMBLE: candidate,
+    }
+    if champion is not None and made.target in getattr(champion, "targets", ()):
+        models[CHAMPION] = champion
+    return hold(models, series, made.target, made.split.gate)
+
+
+def _tune(series: Mapping[str, Series], made: Prepared, members: tuple[Member, ...]) -> Tuned:
+    """From all validation days: they lie after what the model has learned from."""
+    if not made.split.validation:
+        return Tuned(no_calibration(), USUAL[made.target])
+    model = Blend(made.base, {made.target: members})
+    held = hold({"model": model}, series, made.target, made.split.validation)
+    calibration = calibrate(held.truth, held.forecasts["model"])
+    return Tuned(
+        calibration, ratios_of(made.target, held.truth, calibration.apply(held.forecasts["model"]))
+    )
+
+
+def _baselines(base: Climatology) -> dict[str, Model]:
+    reach, pool = base.reach, base.pool
+    models: tuple[Model, ...] = (
+        SeasonalNaive(1, reach, pool), SeasonalNaive(7, reach, pool), PlainClimatology(reach, pool)
+    )  # fmt: skip
+    return {model.kind: model for model in models}
+
+
+def _serving(series: Mapping[str, Series], outcomes: Sequence[Outcome], recipe: Recipe) -> Blend:
+    """The models of all targets in one; cohort and pool know every day there is."""
+    base = Climatology(recipe.reach, {}, {}, {})
+    for outcome in outcomes:
+        whole = climatology_before(series, outcome.target, (), (outcome.kernel, recipe))
+        base = replace(
+            base,
+            kernels={**base.kernels, **whole.kernels},
+            pool={**base.pool, **whole.pool},
+            cohorts={**base.cohorts, **whole.cohorts},
+        )
+    members = {o.target: o.members for o in outcomes if o.promoted}
+    served = {o.target: o.tuned[o.champion] for o in outcomes}
+    calibrations = {target: each.calibration for target, each in served.items()}
+    return Blend(base, members, calibrations, {t: each.ratios for t, each in served.items()})
+
+
+def _run_key(series: Mapping[str, Series], recipe: Recipe) -> str:
+    return sha256((recipe_hash(recipe) + fingerprint(series)).encode()).hexdigest()

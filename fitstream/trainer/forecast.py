@@ -12,7 +12,7 @@ import numpy as np
 
 from fitstream.trainer.data import SLOTS, Floats, Series
 from fitstream.trainer.models.climatology import MIN_OWN_DAYS, own_history
-from fitstream.trainer.windows import Issue, Reach, Windows, make_windows
+from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 
 LIMITS = {
     "steps": (0.0, 6000.0),
@@ -37,6 +37,9 @@ class ServingModel(Protocol):
     @property
     def targets(self) -> tuple[str, ...]:
         """What it can forecast."""
+
+    def look(self, target: str) -> Look:
+        """What its windows of a target are made of."""
 
     def predict(self, windows: Windows) -> Floats:
         """(n, 96, 4): q10, q50, q90, mean of each slot."""
@@ -101,7 +104,7 @@ def _group(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
     values: list[dict[str, Floats]] = [{} for _ in requests]
     basis: list[dict[str, str]] = [{} for _ in requests]
     for target in model.targets:
-        windows = make_windows(known, target, issues, model.reach)
+        windows = make_windows(known, model.look(target), issues)
         days_of_slots = model.predict(windows)  # (n, slot, output)
         own = own_history(windows)  # (n,)
         for number, request in enumerate(requests):

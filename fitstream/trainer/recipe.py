@@ -9,20 +9,18 @@ from fitstream.trainer.windows import Reach
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """Every choice a run makes before it sees data; equal recipe and data give an equal model."""
+    """Every choice a run makes before it sees data; equal recipe and data give an equal model.
+
+    `budget_s` sizes the search once, in seconds of one thread; nothing looks at a clock after that.
+    """
 
     seed: int = 0
     budget_s: int = 60
     test_days: int = 7
     targets: tuple[str, ...] = TARGETS
     history_days: int = 56
-    reach_slots: int = 3
-    learning_rate: float = 0.006
-    head_rate: float = 0.0006
-    pull: float = 0.01
-    batch_windows: int = 16
+    reach_slots: int = 4
     max_windows: int = 640
-    max_epochs: int = 24
     patience: int = 6
 
     @property

@@ -15,21 +15,23 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from fitstream.errors import Rejected
-from fitstream.trainer.forecast import ServingModel
+from fitstream.trainer.cohort import Cohort
+from fitstream.trainer.models.blend import Blend, Member
+from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology
 from fitstream.trainer.models.kernel import Kernel
+from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.recipe import Recipe, recipe_hash
 from fitstream.trainer.windows import Reach
 
-FORMAT = 1
-_POOL, _NETWORK = "pool/", "network/"
+FORMAT = 2
 
 # RuntimeError: weights that do not fit the network of the card
 _UNREADABLE = (
     AttributeError, KeyError, TypeError, RuntimeError, SafetensorError, msgspec.ValidationError,
 )  # fmt: skip
 
-Arrays = dict[str, npt.NDArray[np.float32]]
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +42,31 @@ class Artifact:
     JSON values.
     """
 
-    model: ServingModel
+    model: Blend
     recipe: Recipe
     report: Mapping[str, Any]
 
 
 def dump(artifact: Artifact, *, dataset_hash: str, created_at: str) -> tuple[bytes, dict[str, Any]]:
-    """The bytes of model.safetensors and the content of card.json; equal in, equal out.
-
-    Raises TypeError for a model that is no climatology and no transformer.
-    """
-    base, networks = _parts(artifact.model)
-    tensors: Arrays = {_POOL + target: pool for target, pool in base.pool.items()}
-    tensors |= {_NETWORK + name: tensor for name, tensor in networks.items()}
+    """The bytes of model.safetensors and the content of card.json; equal in, equal out."""
+    model = artifact.model
+    base = model.base
+    tensors: Arrays = {}
+    for target in base.targets:
+        cohort = base.cohorts[target]
+        tensors[f"{target}/pool"] = base.pool[target]
+        tensors[f"{target}/cohort.marks"] = cohort.marks
+        tensors[f"{target}/cohort.profile"] = cohort.profile
+        tensors[f"{target}/cohort.table"] = cohort.table
+        tensors[f"{target}/cohort.spread"] = np.array([cohort.spread])
+        if target in model.calibrations:
+            tensors[f"{target}/calibration"] = model.calibrations[target].moves
+        for number, member in enumerate(model.members.get(target, ())):
+            for name, tensor in member.network.state_dict().items():
+                tensors[f"{target}/network.{number}/{name}"] = tensor.detach().numpy()
     card: dict[str, Any] = {
         "format": FORMAT,
-        "kind": artifact.model.kind,
+        "kind": model.kind,
         "targets": list(base.targets),
         "dataset_hash": dataset_hash,
         "created_at": created_at,
@@ -63,55 +74,66 @@ def dump(artifact: Artifact, *, dataset_hash: str, created_at: str) -> tuple[byt
         "recipe_hash": recipe_hash(artifact.recipe),
         "reach": {"days": base.reach.days, "slots": base.reach.slots},
         "kernels": {target: msgspec.to_builtins(k) for target, k in base.kernels.items()},
+        "members": {
+            target: [{"shape": msgspec.to_builtins(m.shape), "weight": m.weight} for m in group]
+            for target, group in model.members.items()
+        },
+        "day_ratios": {target: list(each) for target, each in model.day_ratios.items()},
         **artifact.report,
     }
     return save_tensors({name: np.ascontiguousarray(t) for name, t in tensors.items()}), card
 
 
-def load(tensors: bytes, card: Mapping[str, Any]) -> ServingModel:
+def load(tensors: bytes, card: Mapping[str, Any]) -> Blend:
     """The model of a card. Raises Rejected for a card or bytes this version cannot read."""
     try:
         if card["format"] != FORMAT:
             raise Rejected("model_format", f"model format {card['format']} is not known here")
-        arrays: Arrays = load_tensors(tensors)
-        reach = Reach(**card["reach"])
-        kernels = {
-            target: msgspec.convert(kernel, Kernel) for target, kernel in card["kernels"].items()
-        }
-        pool = {target: arrays[_POOL + target] for target in kernels}
-        return _model(card["kind"], Climatology(reach, kernels, pool), arrays)
+        return _model(load_tensors(tensors), card)
     except _UNREADABLE as error:
         raise Rejected("model_unreadable", f"the model cannot be read: {error}") from error
 
 
-def _model(kind: str, base: Climatology, arrays: Arrays) -> ServingModel:
-    if kind == Climatology.kind:
-        return base
-    if kind != "transformer":
-        raise Rejected("model_kind", f"models of kind {kind} are not known here")
-    return _transformer(base, arrays)
-
-
-def _transformer(base: Climatology, arrays: Arrays) -> ServingModel:
-    from fitstream.trainer.models import transformer  # noqa: PLC0415 - the climatology needs no torch
-
-    states: dict[str, Arrays] = {}
-    for key, array in arrays.items():
-        if key.startswith(_NETWORK):
-            target, _, name = key.removeprefix(_NETWORK).partition("/")
-            states.setdefault(target, {})[name] = array
-    networks = {
-        target: transformer.network_from_arrays(base.kernels[target], base.reach, state)
-        for target, state in states.items()
+def _model(arrays: Arrays, card: Mapping[str, Any]) -> Blend:
+    reach = Reach(**card["reach"])
+    kernels = {t: msgspec.convert(kernel, Kernel) for t, kernel in card["kernels"].items()}
+    base = Climatology(
+        reach,
+        kernels,
+        {target: arrays[f"{target}/pool"] for target in kernels},
+        {target: _cohort(arrays, target) for target in kernels},
+    )
+    members = {
+        target: tuple(
+            _member(arrays, f"{target}/network.{number}/", each, (kernels[target], reach))
+            for number, each in enumerate(group)
+        )
+        for target, group in card["members"].items()
     }
-    return transformer.Transformer(base, networks)
+    calibrations = {
+        target: Calibration(arrays[f"{target}/calibration"])
+        for target in kernels
+        if f"{target}/calibration" in arrays
+    }
+    given = card["day_ratios"].items()
+    ratios = {target: (float(low), float(high)) for target, (low, high) in given}
+    return Blend(base, members, calibrations, ratios)
 
 
-def _parts(model: ServingModel) -> tuple[Climatology, Arrays]:
-    """The climatology below a model, and the arrays of its networks by `target/name`."""
-    if isinstance(model, Climatology):
-        return model, {}
-    base, arrays = getattr(model, "base", None), getattr(model, "arrays", None)
-    if not isinstance(base, Climatology) or arrays is None:
-        raise TypeError(f"{type(model).__name__} cannot be saved")
-    return base, arrays()
+def _cohort(arrays: Arrays, target: str) -> Cohort:
+    marks, profile, table, spread = (
+        arrays[f"{target}/cohort.{name}"] for name in ("marks", "profile", "table", "spread")
+    )
+    return Cohort(marks, profile, table, float(spread[0]))
+
+
+def _member(
+    arrays: Arrays, prefix: str, entry: Mapping[str, Any], made_for: tuple[Kernel, Reach]
+) -> Member:
+    from fitstream.trainer.models.network import network_from_arrays  # noqa: PLC0415 - torch
+
+    shape = msgspec.convert(entry["shape"], Shape)
+    state = {
+        key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)
+    }
+    return Member(shape, network_from_arrays(*made_for, shape, state), float(entry["weight"]))

@@ -6,32 +6,44 @@ Must not compute forecasts and must not need torch.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from fitstream.trainer.automl import Plan, Trial
 from fitstream.trainer.data import Series
+from fitstream.trainer.daytotals import Ratios
 from fitstream.trainer.evaluate import Held
 from fitstream.trainer.metrics import Interval
+from fitstream.trainer.models.blend import ENSEMBLE, Member
+from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.kernel import Kernel
+from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.splits import MIN_COHORT_DAYS, Split
 
 if TYPE_CHECKING:
     from fitstream.trainer.registry import Artifact
 
-CLIMATOLOGY, TRANSFORMER = "weighted_climatology", "transformer"
-NAIVE = ("naive_day", "naive_week")
+CLIMATOLOGY, CHAMPION = "weighted_climatology", "champion so far"
+BASELINES = ("naive_day", "naive_week", "climatology")
 WORDS = {"steps": "steps", "calories_kcal": "calories", "heart_rate_bpm": "heart rate"}
 LIMITS = (
-    "Forecasts use whole local days before the start; the hours of today are not used yet.",
     "Days not worn and slots not measured are neither learned from nor scored.",
-    "The kernel was chosen and the training stopped on the same validation days as the gate.",
+    "Networks are stopped, mixed and calibrated on every other validation day, and judged on the "
+    "days between; neighbouring days of a person are alike.",
     "Where many slots hold one value, such as zero steps, q10 lies on it and an 80 % interval "
     "rightly covers more than 80 %.",
 )
-_METRICS = ("wql", "mase", "rmse", "coverage", "daily_wape")
+METRICS = ("wql", "mase", "rmse", "coverage", "hourly_wape", "daily_wape")
 _DIGITS = 5
+
+
+class Tuned(NamedTuple):
+    """What held-out days say about a model's intervals: of slots, and of a day's total."""
+
+    calibration: Calibration
+    ratios: Ratios
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,30 +53,40 @@ class Outcome:
     target: str
     kernel: Kernel
     split: Split
-    validation: Held | None
+    gate_days: Held | None
     test: Held
-    fit_seconds: Mapping[str, float]
+    trials: tuple[Trial, ...]
+    shapes: tuple[Shape, ...]
+    members: tuple[Member, ...]
+    tuned: Mapping[str, Tuned]
+    prepare_seconds: float
     seed: int
 
-    def gate(self) -> Interval | None:
-        """Transformer against climatology on the validation days; None when it was not trained."""
-        if self.validation is None or TRANSFORMER not in self.validation.forecasts:
-            return None
-        return self.validation.compare(TRANSFORMER, CLIMATOLOGY, self.seed)
+    def gate(self) -> dict[str, Interval]:
+        """The ensemble against each it has to beat, on the days of the gate; empty without one."""
+        if self.gate_days is None:
+            return {}
+        rivals = [name for name in self.gate_days.forecasts if name != ENSEMBLE]
+        return {name: self.gate_days.compare(ENSEMBLE, name, self.seed) for name in rivals}
 
     @property
     def promoted(self) -> bool:
-        """Whether the interval excludes zero on the good side."""
-        interval = self.gate()
-        return interval is not None and interval.high < 0
+        """Whether every interval excludes zero on the good side."""
+        gate = self.gate()
+        return bool(gate) and all(interval.high < 0 for interval in gate.values())
+
+    @property
+    def champion(self) -> str:
+        """Who serves this target."""
+        return ENSEMBLE if self.promoted else CLIMATOLOGY
 
 
 @dataclass(eq=False)
 class CohortRun:
-    """The result of `fit.train_cohort`; everything but `artifact` is plain JSON values.
+    """The result of `fit.train_cohort`; everything but `artifact` and `plan` is plain JSON values.
 
     `champion` is None and `artifact` is None when `enough` is False. `champions` names the model
-    of each target: the transformer serves only the targets on which it passed the gate.
+    of each target: the ensemble serves only the targets on which it passed the gate.
     """
 
     enough: bool
@@ -72,31 +94,30 @@ class CohortRun:
     champion: str | None = None
     champions: dict[str, str] = field(default_factory=dict)
     leaderboard: list[dict[str, Any]] = field(default_factory=list)
+    trials: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
-    curves: dict[str, list[float]] = field(default_factory=dict)
     limits: list[str] = field(default_factory=lambda: list(LIMITS))
     seconds: float = 0.0
-    stopped_by_clock: bool = False
+    cpu_seconds: float = 0.0
+    plan: Plan | None = None
     artifact: "Artifact | None" = None
 
     def card_report(self) -> dict[str, Any]:
         """What card.json says beside the model: no times but those measured, so equal runs agree
         in everything else."""
-        limits = list(self.limits)
-        if self.stopped_by_clock:
-            limits.append("The clock stopped the training before its planned steps were done.")
         return {
             "champion": self.champion,
             "champions": self.champions,
             "verdict": self.verdict,
             "metrics": self.metrics,
             "leaderboard": self.leaderboard,
+            "trials": self.trials,
+            "plan": msgspec.to_builtins(self.plan),
             "counts": self.counts,
-            "curves": self.curves,
-            "limits": limits,
+            "limits": self.limits,
             "seconds": self.seconds,
-            "stopped_by_clock": self.stopped_by_clock,
+            "cpu_seconds": self.cpu_seconds,
         }
 
 
@@ -115,18 +136,18 @@ def write_report(
     series: Mapping[str, Series], recipe: Recipe, outcomes: Sequence[Outcome]
 ) -> CohortRun:
     """The run's figures and words from the outcomes of its targets."""
-    champions = {o.target: TRANSFORMER if o.promoted else CLIMATOLOGY for o in outcomes}
-    champion = TRANSFORMER if TRANSFORMER in champions.values() else CLIMATOLOGY
+    champions = {o.target: o.champion for o in outcomes}
     missing = [target for target in recipe.targets if target not in champions]
-    sentences = [_gate_sentence(outcomes), _test_sentence(outcomes, champions)]
+    sentences = [_gate_sentence(outcomes), _test_sentence(outcomes)]
     if missing:
         sentences.append(f"Not enough data yet for {_words(missing)}.")
     return CohortRun(
         enough=True,
         verdict=" ".join(sentences),
-        champion=champion,
+        champion=ENSEMBLE if ENSEMBLE in champions.values() else CLIMATOLOGY,
         champions=champions,
-        leaderboard=[row for o in outcomes for row in _rows(o, champions[o.target])],
+        leaderboard=[row for o in outcomes for row in _rows(o)],
+        trials=[row for o in outcomes for row in _trials(o)],
         metrics={o.target: _metrics(o) for o in outcomes},
         counts={
             "customers": len(series),
@@ -136,80 +157,117 @@ def write_report(
     )
 
 
-def _rows(outcome: Outcome, champion: str) -> list[dict[str, Any]]:
+def _rows(outcome: Outcome) -> list[dict[str, Any]]:
     rows = []
-    for kind in outcome.test.forecasts:
-        scores = outcome.test.scores(kind)
-        validation = outcome.validation.scores(kind)["wql"] if outcome.validation else None
-        seconds = outcome.fit_seconds.get(kind, 0.0) + outcome.test.seconds[kind]
-        row = {name: _plain(scores[name]) for name in _METRICS}
+    spent = sum(trial.seconds for trial in outcome.trials)
+    for name in outcome.test.forecasts:
+        scores = outcome.test.scores(name)
+        seconds = outcome.test.seconds[name]
+        seconds += outcome.prepare_seconds if name in (CLIMATOLOGY, ENSEMBLE) else 0.0
+        seconds += spent if name == ENSEMBLE else 0.0
         rows.append(
             {
-                "model": kind,
+                "model": name,
                 "target": outcome.target,
-                **row,
-                "validation_wql": _plain(validation),
+                **{metric: plain(scores[metric]) for metric in METRICS},
+                "validation_wql": _gate_wql(outcome, name),
                 "seconds": round(seconds, 2),
-                "champion": kind == champion,
+                "champion": name == outcome.champion,
             }
         )
     return sorted(rows, key=lambda row: (row["wql"] is None, row["wql"]))
 
 
+def _gate_wql(outcome: Outcome, name: str) -> float | None:
+    held = outcome.gate_days
+    if held is None or name not in held.forecasts:
+        return None
+    return plain(held.scores(name)["wql"])
+
+
+def _trials(outcome: Outcome) -> list[dict[str, Any]]:
+    """What the search tried, the best of each rung first; scores are of the stop days."""
+    shares = {member.shape.name: member.weight for member in outcome.members}
+    last = max((trial.rung for trial in outcome.trials), default=0)
+    rows = []
+    for trial in sorted(outcome.trials, key=lambda each: (-each.rung, each.score, each.number)):
+        name = outcome.shapes[trial.number].name
+        rows.append(
+            {
+                "target": outcome.target,
+                "candidate": name,
+                "rung": trial.rung,
+                "epochs": trial.epochs,
+                "stop_wql": plain(trial.score),
+                "curve": trial.curve,
+                "share": round(shares.get(name, 0.0), 3) if trial.rung == last else None,
+                "seconds": trial.seconds,
+            }
+        )
+    return rows
+
+
 def _metrics(outcome: Outcome) -> dict[str, Any]:
     test = outcome.test
     scores = {kind: test.scores(kind) for kind in test.forecasts}
-    against: dict[str, Any] = {
-        f"{CLIMATOLOGY} against {naive}": _interval(test.compare(CLIMATOLOGY, naive, outcome.seed))
-        for naive in NAIVE
+    against = {
+        f"{outcome.champion} against {rival}": interval_of(
+            test.compare(outcome.champion, rival, outcome.seed)
+        )
+        for rival in test.forecasts
+        if rival != outcome.champion
     }
-    if TRANSFORMER in test.forecasts:
-        interval = test.compare(TRANSFORMER, CLIMATOLOGY, outcome.seed)
-        against[f"{TRANSFORMER} against {CLIMATOLOGY}"] = _interval(interval)
-    gate = outcome.gate()
     return {
-        "test": {k: {name: _plain(v) for name, v in each.items()} for k, each in scores.items()},
+        "test": {k: {name: plain(v) for name, v in each.items()} for k, each in scores.items()},
         "test_against": against,
-        "validation_gate": _interval(gate) if gate else None,
+        "validation_gate": {name: interval_of(each) for name, each in outcome.gate().items()},
         "kernel": msgspec.to_builtins(outcome.kernel),
+        "calibration": outcome.tuned[outcome.champion].calibration.moves.round(4).tolist(),
+        "day_ratios": [plain(ratio) for ratio in outcome.tuned[outcome.champion].ratios],
     }
 
 
 def _gate_sentence(outcomes: Sequence[Outcome]) -> str:
-    gates = [(WORDS[o.target], o.gate(), o.promoted) for o in outcomes]
-    tried = [(word, gate, promoted) for word, gate, promoted in gates if gate is not None]
+    gates = [(WORDS[o.target], o.gate().get(CLIMATOLOGY), o.promoted) for o in outcomes]
+    tried = [(word, gate) for word, gate, _ in gates if gate is not None]
     if not tried:
-        return "There were no validation days to train on, so the weighted climatology serves."
-    figures = "; ".join(f"{word} {_percent(gate)}" for word, gate, _ in tried)
-    won = [word for word, _, promoted in tried if promoted]
-    detail = f"WQL against it on the validation days, with 95 % interval: {figures}."
+        return (
+            "No network was better than the weighted climatology on the days they stop by, so the "
+            "weighted climatology serves."
+        )
+    figures = "; ".join(f"{word} {percent(gate)}" for word, gate in tried)
+    won = [word for word, _, promoted in gates if promoted]
+    detail = f"WQL against it on the days of the gate, with 95 % interval: {figures}."
     if won:
         return (
-            f"The transformer beat the weighted climatology on {' and '.join(won)} and serves "
-            f"there, the weighted climatology serves the rest. {detail}"
+            f"The ensemble beat all it had to beat on {' and '.join(won)} and serves there, the "
+            f"weighted climatology serves the rest. {detail}"
         )
     return (
-        "The transformer did not beat the weighted climatology with certainty, so the weighted "
-        f"climatology is the champion. {detail}"
+        "The ensemble did not beat the weighted climatology with certainty, so the weighted "
+        f"climatology serves. {detail}"
     )
 
 
-def _test_sentence(outcomes: Sequence[Outcome], champions: Mapping[str, str]) -> str:
+def _test_sentence(outcomes: Sequence[Outcome]) -> str:
     parts = []
     for outcome in outcomes:
-        score = outcome.test.scores(champions[outcome.target])["wql"]
-        naive = min(outcome.test.scores(kind)["wql"] for kind in NAIVE)
-        parts.append(f"{WORDS[outcome.target]} {score:.3f} (seasonal naive {naive:.3f})")
+        score = outcome.test.scores(outcome.champion)["wql"]
+        rival = min(BASELINES, key=lambda name: outcome.test.scores(name)["wql"])
+        other = outcome.test.scores(rival)["wql"]
+        parts.append(f"{WORDS[outcome.target]} {score:.4f} ({rival} {other:.4f})")
     return f"Its WQL on the test days: {', '.join(parts)}."
 
 
-def _percent(interval: Interval) -> str:
+def percent(interval: Interval) -> str:
+    """As in "−2.1 % (−3.0 to −1.2)"."""
     low, high = (f"{100 * each:+.1f}" for each in (interval.low, interval.high))
     return f"{100 * interval.difference:+.1f} % ({low} to {high})"
 
 
-def _interval(interval: Interval) -> dict[str, float | None]:
-    return {name: _plain(value) for name, value in interval._asdict().items()}
+def interval_of(interval: Interval) -> dict[str, float | None]:
+    """An interval as JSON can hold it."""
+    return {name: plain(value) for name, value in interval._asdict().items()}
 
 
 def _days(split: Split) -> dict[str, int]:
@@ -220,6 +278,6 @@ def _words(targets: Sequence[str]) -> str:
     return " and ".join(WORDS[target] for target in targets)
 
 
-def _plain(value: float | None) -> float | None:
+def plain(value: float | None) -> float | None:
     """A number JSON can hold, None for NaN and infinity."""
     return round(value, _DIGITS) if value is not None and math.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""Trains the network of one target: pinball loss, pulled towards the kernel it starts from.
+"""Trains one network of one target: pinball loss, pulled towards the climatology it starts from.
 
-The number of steps is fixed before the first one. Must not choose between models and must not see
-a test day.
+How long is decided before the first step, by nobody's clock. Must not choose between networks and
+must not see a test day.
 """
 
 import math
@@ -16,30 +16,27 @@ from torch import Tensor
 from fitstream.trainer.checkpoint import WORST, Progress, State
 from fitstream.trainer.data import Floats
 from fitstream.trainer.metrics import LEVELS, wql
+from fitstream.trainer.models.head import PREFIX
 from fitstream.trainer.models.kernel import Kernel
-from fitstream.trainer.models.transformer import (
-    Batch,
-    SlotAttention,
-    predict_network,
-    to_batch,
-)
-from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.models.network import Network, make_network, predict_network, run_network
+from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.windows import Windows
 
 MEAN_SHARE = 0.01
 SMOOTHING = 0.03  # of the running average of the weights, per step
-_HEAD = "head_"
+BATCH_WINDOWS = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One target's fit: windows to learn from, windows to stop by, and how long."""
+    """One network's fit: what to start from, windows to learn from, and windows to stop by."""
 
     kernel: Kernel
+    shape: Shape
     train: Windows
     validation: Windows
-    recipe: Recipe
-    epochs: int
+    seed: int
+    patience: int = 6
 
 
 @dataclass(eq=False)
@@ -47,7 +44,7 @@ class Fit:
     """A network on its way: its weights, their start, their running average and the best so far."""
 
     task: Task
-    network: SlotAttention
+    network: Network
     optimizer: torch.optim.Optimizer
     start: State
     average: State
@@ -62,13 +59,11 @@ def use_threads(threads: int) -> None:
 
 def new_fit(task: Task) -> Fit:
     """An untrained network of a task: it forecasts like the weighted climatology."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(task.recipe.seed)
-        network = SlotAttention(task.kernel, task.recipe.reach).float()
+    network = make_network(task.kernel, task.train.reach, task.shape, task.seed)
     named = dict(network.named_parameters())
     rates = [
-        {"params": [p for n, p in named.items() if n.startswith(_HEAD) == head], "lr": rate}
-        for head, rate in ((False, task.recipe.learning_rate), (True, task.recipe.head_rate))
+        {"params": [p for n, p in named.items() if n.startswith(PREFIX) == is_head], "lr": rate}
+        for is_head, rate in ((False, task.shape.learning_rate), (True, task.shape.head_rate))
     ]
     optimizer = torch.optim.Adam(rates)
     start, average, best = (_copy(network) for _ in range(3))
@@ -77,17 +72,15 @@ def new_fit(task: Task) -> Fit:
     return fit
 
 
-def run_fit(fit: Fit, on_epoch: Callable[[float], None], out_of_time: Callable[[], bool]) -> bool:
-    """Trains to the planned end, or until validation stops improving; True if time ran out first.
+def run_fit(fit: Fit, epochs: int, on_epoch: Callable[[float], None]) -> None:
+    """Trains until so many epochs in all, or until validation stops improving.
 
     `on_epoch(loss)` is called after every epoch, when `fit` is whole: it may write a checkpoint,
-    and whatever it raises ends the fit.
+    and whatever it raises ends the fit. A fit that is done stays as it is.
     """
     progress, task = fit.progress, fit.task
-    while not progress.done:
-        loss = _epoch(fit, out_of_time)
-        if loss is None:
-            return True
+    while not progress.done and progress.epoch < epochs:
+        loss = _epoch(fit)
         progress.epoch += 1
         score = _score(fit, fit.average)
         if score < WORST:
@@ -95,16 +88,15 @@ def run_fit(fit: Fit, on_epoch: Callable[[float], None], out_of_time: Callable[[
         if score < progress.best_score:
             progress.best_score, progress.best_epoch = score, progress.epoch
             fit.best = {name: value.clone() for name, value in fit.average.items()}
-        stale = progress.epoch - progress.best_epoch >= task.recipe.patience
-        progress.done = stale or progress.epoch >= task.epochs
+        progress.done = progress.epoch - progress.best_epoch >= task.patience
         on_epoch(loss)
-    return False
 
 
-def pinball_loss(forecast: Tensor, batch: Batch, scale: float) -> Tensor:
-    """Mean pinball loss over `scale`, with a small share of squared error for the mean."""
-    scored = torch.isfinite(batch.truth) & (batch.count > 0)  # (n, slot)
-    truth = torch.nan_to_num(batch.truth)[..., None]  # (n, slot, 1)
+def pinball_loss(forecast: Tensor, truth: Tensor, known: Tensor, scale: float) -> Tensor:
+    """Mean pinball loss over `scale` of forecasts (n, 96, 4) where `known` (n, 96), with a small
+    share of squared error for the mean."""
+    scored = torch.isfinite(truth) & known  # (n, slot)
+    truth = torch.nan_to_num(truth)[..., None]  # (n, slot, 1)
     levels = torch.tensor(LEVELS, dtype=forecast.dtype)
     error = truth - forecast[..., : len(LEVELS)]  # (n, slot, level)
     pinball = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)  # (n, slot)
@@ -119,10 +111,11 @@ def scale_of(truth: Floats) -> float:
     return max(float(np.abs(measured).mean()), 1e-6) if len(measured) else 1.0
 
 
-def trained_network(fit: Fit) -> SlotAttention:
+def trained_network(fit: Fit) -> Network:
     """The network with its best weights, ready to forecast."""
-    fit.network.load_state_dict(fit.best)
-    return fit.network.eval()
+    network = deepcopy(fit.network)
+    network.load_state_dict(fit.best)
+    return network.eval()
 
 
 def fit_state(fit: Fit) -> State:
@@ -153,30 +146,31 @@ def resume_fit(fit: Fit, progress: Progress, state: State) -> None:
             fit.optimizer.state[parameter] = adam
 
 
-def _epoch(fit: Fit, out_of_time: Callable[[], bool]) -> float | None:
-    """Mean loss of one pass, None when time ran out in it; its order depends on the seed alone."""
-    task = fit.task
-    rng = np.random.default_rng((task.recipe.seed, fit.progress.epoch))
-    order = rng.permutation(len(task.train))
+def _epoch(fit: Fit) -> float:
+    """Mean loss of one pass; its order and its dropout depend on the seed and the epoch alone."""
+    task, epoch = fit.task, fit.progress.epoch
+    order = np.random.default_rng((task.seed, epoch)).permutation(len(task.train))
     scale = scale_of(task.train.truth)
-    size = task.recipe.batch_windows
     losses = []
-    for at in range(0, len(order), size):
-        if out_of_time():
-            return None
-        batch = to_batch(task.train.take(order[at : at + size]), task.kernel, torch.float32)
-        losses.append(_step(fit, batch, scale))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed * 1_000_003 + epoch)
+        fit.network.train()
+        for at in range(0, len(order), BATCH_WINDOWS):
+            part = task.train.take(order[at : at + BATCH_WINDOWS])
+            losses.append(_step(fit, part, scale))
     return sum(losses) / max(len(losses), 1)
 
 
-def _step(fit: Fit, batch: Batch, scale: float) -> float:
-    loss = pinball_loss(fit.network(batch), batch, scale)
+def _step(fit: Fit, windows: Windows, scale: float) -> float:
+    forecast = run_network(fit.network, windows, torch.float32)
+    truth, known = torch.from_numpy(windows.truth), torch.from_numpy(windows.count > 0)
+    loss = pinball_loss(forecast, truth, known, scale)
     drift = [
         ((parameter - fit.start[name]) ** 2).sum()
         for name, parameter in fit.network.named_parameters()
     ]
     fit.optimizer.zero_grad()
-    torch.autograd.backward(loss + fit.task.recipe.pull * torch.stack(drift).sum())
+    torch.autograd.backward(loss + fit.task.shape.pull * torch.stack(drift).sum())
     fit.optimizer.step()
     for name, parameter in fit.network.named_parameters():
         fit.average[name].lerp_(parameter.detach(), SMOOTHING)
@@ -187,15 +181,15 @@ def _step(fit: Fit, batch: Batch, scale: float) -> float:
 
 
 def _score(fit: Fit, weights: State) -> float:
-    """WQL on the validation windows under some weights, of the slots with own history."""
+    """WQL on the validation windows under some weights, of the slots with anything to stand on."""
     network = deepcopy(fit.network)
     network.load_state_dict(weights)
     windows = fit.task.validation
-    forecast = predict_network(network, fit.task.kernel, windows)
+    forecast = predict_network(network, windows)
     truth = np.where(windows.count > 0, windows.truth, np.float32(np.nan))
     score = wql(truth, np.nan_to_num(forecast))
     return score if math.isfinite(score) else WORST
 
 
-def _copy(network: SlotAttention) -> State:
+def _copy(network: Network) -> State:
     return {name: value.detach().clone() for name, value in network.named_parameters()}

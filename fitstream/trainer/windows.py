@@ -7,26 +7,32 @@ never look at or after the local midnight at which the forecast is issued.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fitstream.trainer.cohort import PRIOR, Cohort
 from fitstream.trainer.data import SLOTS, Floats, Ints, Series
+from fitstream.trainer.level import DRIFTING, shifts
 
 # One uint32 per key: 18 bits of value at the contract's precision, then 14 bits of key number.
 PARTS_PER_UNIT = {"steps": 10, "calories_kcal": 100, "heart_rate_bpm": 10}
 _NUMBER_BITS = 14
 NOT_MEASURED = np.uint32(2**_NUMBER_BITS - 1)  # all number bits set
 _NOTHING = 2**18 - 1  # sorts behind every measured value
+_EMPTY = np.uint32(_NOTHING << _NUMBER_BITS | int(NOT_MEASURED))
+SATURDAY = 5
 Shorts = npt.NDArray[np.int16]
+Codes = npt.NDArray[np.uint32]
+T = TypeVar("T", np.float32, np.uint32)
 
 
 class Reach(NamedTuple):
     """How far a forecast looks: `days` back, and `slots` to both sides of the same quarter hour."""
 
     days: int = 56
-    slots: int = 3
+    slots: int = 4
 
     @property
     def width(self) -> int:
@@ -35,8 +41,13 @@ class Reach(NamedTuple):
 
     @property
     def keys(self) -> int:
-        """Keys per forecast slot."""
+        """Keys per forecast slot from a customer's own past."""
         return self.days * self.width
+
+    @property
+    def all_keys(self) -> int:
+        """Own keys, then what the cohort suggests."""
+        return self.keys + PRIOR
 
 
 class Issue(NamedTuple):
@@ -49,11 +60,11 @@ class Issue(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """A batch of day windows of one target; n issues, K = reach.keys.
+    """A batch of day windows of one target; n issues, K = reach.all_keys.
 
     values  (n, 96, K) float32, ascending; from `count` on nothing was measured
-    order   (n, 96, K) int16, which key each value is: (lag − 1) · width + offset; beyond K
-            = not measured
+    order   (n, 96, K) int16, which key each value is: (lag − 1) · width + offset, from
+            reach.keys on the cohort's, beyond K = not measured
     count   (n, 96) measured keys
     anchors (n, days, 96) float32, the same quarter hours by lag, NaN where nothing was measured
     weekday (n,) of the forecast day, 0 = Monday
@@ -96,28 +107,38 @@ class Windows:
         return days
 
 
-def make_windows(
-    series: Mapping[str, Series], target: str, issues: Sequence[Issue], reach: Reach
-) -> Windows:
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a forecast of one target may look at: own past as far as it reaches, and the cohort."""
+
+    target: str
+    reach: Reach
+    cohort: Cohort | None = None
+
+
+def make_windows(series: Mapping[str, Series], look: Look, issues: Sequence[Issue]) -> Windows:
     """Windows of one target for some issues, in their order; truth where the data has it."""
-    n = len(issues)
-    values = np.empty((n, SLOTS, reach.keys), np.float32)
-    order = np.empty((n, SLOTS, reach.keys), np.int16)
+    n, target, reach = len(issues), look.target, look.reach
+    values = np.empty((n, SLOTS, reach.all_keys), np.float32)
+    order = np.empty((n, SLOTS, reach.all_keys), np.int16)
     count = np.empty((n, SLOTS), np.int64)
     anchors = np.empty((n, reach.days, SLOTS), np.float32)
     truth = np.full((n, SLOTS), np.nan, np.float32)
+    weekday = np.array([series[each.customer_id].weekday(each.day) for each in issues], np.int64)
     worn = {name: series[name].worn(target) for name in {issue.customer_id for issue in issues}}
     for i, issue in enumerate(issues):
         rows = worn[issue.customer_id]
         past = _past(rows, issue, reach)
-        keys = _sorted_keys(past, target, reach)
+        anchors[i] = _anchors(past, reach)
+        prior = _prior(look, series[issue.customer_id], anchors[i], weekday[i] >= SATURDAY)
+        keys = _keys(past, rows, issue, look)
+        keys = np.concatenate([keys, _prior_keys(prior, look)], axis=1)
+        keys.sort(axis=1)
         np.multiply(keys >> _NUMBER_BITS, np.float32(1 / PARTS_PER_UNIT[target]), out=values[i])
         order[i] = keys & NOT_MEASURED
-        count[i] = _measured_keys(past, reach)
-        anchors[i] = _anchors(past, reach)
+        count[i] = _measured_keys(past, reach) + (0 if prior is None else PRIOR)
         if 0 <= issue.day < len(rows):
             truth[i] = rows[issue.day]
-    weekday = np.array([series[each.customer_id].weekday(each.day) for each in issues], np.int64)
     batch = (tuple(issues), values, order, count, anchors, weekday, truth)
     return Windows(target, reach, *batch)
 
@@ -153,16 +174,47 @@ def _key_numbers(keys: int) -> npt.NDArray[np.uint32]:
     return np.arange(keys, dtype=np.uint32)
 
 
-def _sorted_keys(past: Floats, target: str, reach: Reach) -> npt.NDArray[np.uint32]:
-    """(96, K): value and key number of every key as one integer, sorted; ties in key order."""
-    scaled = np.clip(np.rint(np.nan_to_num(past) * PARTS_PER_UNIT[target]), 0, _NOTHING - 1)
-    code = scaled.astype(np.uint32) << _NUMBER_BITS  # (slot,)
-    code[np.isnan(past)] = _NOTHING << _NUMBER_BITS | int(NOT_MEASURED)
-    step = code.strides[0]
-    newest = code[(reach.days - 1) * SLOTS :]  # lag 1 first
-    by_lag = np.lib.stride_tricks.as_strided(
-        newest, (SLOTS, reach.days, reach.width), (step, -SLOTS * step, step), writeable=False
-    )  # (slot, lag, offset)
-    keys = by_lag.reshape(SLOTS, reach.keys) | _key_numbers(reach.keys)  # (slot, key)
-    keys.sort(axis=1)
+def _prior(look: Look, own: Series, anchors: Floats, is_weekend: bool) -> Floats | None:
+    """(96, 31) from the cohort, None where it has nothing to say."""
+    if look.cohort is None:
+        return None
+    prior = look.cohort.prior(own.customer_id, anchors, look.target, bool(is_weekend))
+    return prior if np.isfinite(prior).all() else None
+
+
+def _prior_keys(prior: Floats | None, look: Look) -> Codes:
+    """(96, 31): the cohort's values as codes behind the own keys."""
+    numbers = np.arange(look.reach.keys, look.reach.all_keys, dtype=np.uint32)
+    if prior is None:
+        return np.full((SLOTS, PRIOR), _EMPTY, np.uint32)
+    codes: Codes = _codes(prior, look.target) | numbers
+    return codes
+
+
+def _codes(values: Floats, target: str) -> Codes:
+    """Values in the upper bits, no key number yet; not measured sorts behind everything."""
+    scaled = np.clip(np.rint(np.nan_to_num(values) * PARTS_PER_UNIT[target]), 0, _NOTHING - 1)
+    code: Codes = scaled.astype(np.uint32) << np.uint32(_NUMBER_BITS)
+    code[np.isnan(values)] = _EMPTY
+    return code
+
+
+def _keys(past: Floats, rows: Floats, issue: Issue, look: Look) -> Codes:
+    """(96, own keys): value and key number of every own key as one integer, not yet sorted."""
+    target, reach = look.target, look.reach
+    if target in DRIFTING:
+        shift = shifts(rows, issue.day, issue.cut, reach.days).T[:, :, None]  # (slot, lag, 1)
+        by_lag = _codes(_by_lag(past, reach) + shift, target)  # (slot, lag, offset)
+    else:
+        by_lag = _by_lag(_codes(past, target), reach)  # (slot, lag, offset)
+    keys: Codes = by_lag.reshape(SLOTS, reach.keys) | _key_numbers(reach.keys)
     return keys
+
+
+def _by_lag(past: npt.NDArray[T], reach: Reach) -> npt.NDArray[T]:
+    """(slot, lag, offset): a view on the past of each forecast slot, lag 1 first."""
+    step = past.strides[0]
+    newest = past[(reach.days - 1) * SLOTS :]
+    return np.lib.stride_tricks.as_strided(
+        newest, (SLOTS, reach.days, reach.width), (step, -SLOTS * step, step), writeable=False
+    )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fitstream.trainer.data import SLOTS, Series
 from fitstream.trainer.metrics import LEVELS, wql
 from fitstream.trainer.models.climatology import (
-    GRID,
+    SCALES,
     Climatology,
     choose_kernel,
     own_history,
@@ -26,8 +26,8 @@ from fitstream.trainer.models.kernel import (
     weighted_quantiles,
 )
 from fitstream.trainer.models.naive import SeasonalNaive
-from fitstream.trainer.windows import Issue, Reach, make_windows
-from tests.unit.trainer_factories import MONDAY, make_cohort, make_series
+from fitstream.trainer.windows import Issue, Look, Reach, make_windows
+from tests.unit.trainer_factories import MONDAY, even_kernel, make_cohort, make_series
 
 REACH = Reach(10, 2)
 
@@ -72,28 +72,30 @@ def test_weighted_mean_by_hand_and_none_without_weight() -> None:
 
 
 def test_the_likeliest_key_weighs_most() -> None:
-    kernel, reach = Kernel(2.0, 14.0, 0.3, 1.5), Reach(14, 3)
-    near = slot_weights(kernel, reach)
+    kernel, reach = even_kernel(), Reach(14, 3)
+    near = slot_weights(kernel, reach)[2]
     assert near.argmax() == 3
     np.testing.assert_allclose(near, near[::-1])
-    (days,) = day_weights(kernel, np.array([0]), reach)  # a Monday; lag 1 is a Sunday
+    days = day_weights(kernel, np.array([0]), reach)[0, 2]  # a Monday; lag 1 is a Sunday
     assert days[6] == pytest.approx(0.5 ** (7 / 14) * 1.5)
     assert days[0] == pytest.approx(0.5 ** (1 / 14) * 0.3)
     assert days[2] == pytest.approx(0.5 ** (3 / 14))
-    keys = key_weights(kernel, np.array([0]), reach).reshape(14, 7)
-    np.testing.assert_allclose(keys, days[:, None] * near)
+    keys = key_weights(kernel, np.array([0]), reach)[0, 2]
+    np.testing.assert_allclose(keys[: 14 * 7].reshape(14, 7), days[:, None] * near)
+    assert not keys[14 * 7 :].any()
 
 
 def test_a_forecast_is_the_weighted_distribution_of_the_customers_own_past() -> None:
     series = make_series(days=9, seed=4, worn=0.8)
     kernel, reach = Kernel(), Reach(5, 1)
-    windows = make_windows({"a": series}, "heart_rate_bpm", [Issue("a", 8, 8)], reach)
+    windows = make_windows({"a": series}, Look("calories_kcal", reach), [Issue("a", 8, 8)])
     (found,) = predict_own(kernel, windows)
-    flat = series.worn("heart_rate_bpm").reshape(-1)
-    weight = key_weights(kernel, windows.weekday, reach).reshape(5, 3)
+    flat = series.worn("calories_kcal").reshape(-1)
+    weights_of = key_weights(kernel, windows.weekday, reach)[0, :, :15].reshape(6, 5, 3)
     for slot in (0, 30, 95):
+        weight = weights_of[slot // 16]
         pairs = [
-            (round(float(flat[at]), 1), weight[lag - 1, offset + 1])
+            (round(float(flat[at]), 2), weight[lag - 1, offset + 1])
             for lag in range(1, 6)
             for offset in (-1, 0, 1)
             if (at := (8 - lag) * SLOTS + slot + offset) < 8 * SLOTS and np.isfinite(flat[at])
@@ -106,7 +108,7 @@ def test_a_forecast_is_the_weighted_distribution_of_the_customers_own_past() -> 
 
 def test_quantiles_come_in_order_and_inside_the_past() -> None:
     series = make_series(days=20, worn=0.9)
-    windows = make_windows({"a": series}, "steps", [Issue("a", d, d) for d in (5, 19)], REACH)
+    windows = make_windows({"a": series}, Look("steps", REACH), [Issue("a", d, d) for d in (5, 19)])
     forecast = predict_own(Kernel(), windows)
     assert (np.diff(forecast[..., :3], axis=2) >= 0).all()
     assert forecast.min() >= 0
@@ -117,9 +119,9 @@ def test_a_customer_without_history_is_forecast_by_the_cohort() -> None:
     cohort = make_cohort(3, 14)
     new = make_series("new", days=1)
     pool = {"steps": pooled([(each, each.days) for each in cohort.values()], "steps")}
-    model = Climatology(REACH, {"steps": Kernel()}, pool)
+    model = Climatology(REACH, {"steps": Kernel()}, pool, {})
     weekday, weekend = Issue("new", 1, 1), Issue("new", 5, 1)
-    windows = make_windows({"new": new}, "steps", [weekday, weekend], REACH)
+    windows = make_windows({"new": new}, Look("steps", REACH), [weekday, weekend])
     assert own_history(windows).tolist() == [False, False]
     np.testing.assert_array_equal(model.predict(windows), pool["steps"])
 
@@ -153,30 +155,30 @@ def rhythm_of_weekends(days: int) -> Series:
 def test_the_chosen_kernel_is_never_worse_than_the_start_on_its_windows() -> None:
     series = rhythm_of_weekends(42)
     issues = [Issue("a", day, day) for day in range(28, 42)]
-    windows = make_windows({"a": series}, "steps", issues, Reach(28, 1))
-    start = Kernel(class_factor=1.0, weekday_factor=1.0)
-    chosen = choose_kernel(windows, start)
+    windows = make_windows({"a": series}, Look("steps", Reach(28, 1)), issues)
+    start = even_kernel(same_class=1.0, weekday=1.0)
+    unit = np.arange(len(windows))
+    chosen = choose_kernel(windows, unit, start)
 
     def score(kernel: Kernel) -> float:
         return wql(windows.truth, predict_own(kernel, windows))
 
     assert score(chosen) <= score(start)
-    assert chosen.class_factor == min(GRID["class_factor"])
-    assert choose_kernel(windows, start) == chosen
+    assert max(chosen.class_factor) == min(SCALES["class_factor"])
+    assert choose_kernel(windows, unit, start) == chosen
 
 
 def test_without_validation_days_the_kernel_stays() -> None:
-    windows = make_windows({"a": make_series()}, "steps", [], REACH)
-    assert choose_kernel(windows, Kernel(1.5)) == Kernel(1.5)
-    assert choose_kernel(windows) == Kernel()
+    windows = make_windows({"a": make_series()}, Look("steps", REACH), [])
+    assert choose_kernel(windows, np.array([], np.int64), even_kernel(1.5)) == even_kernel(1.5)
 
 
 @pytest.mark.parametrize(("season", "kind"), [(1, "naive_day"), (7, "naive_week")])
 def test_a_naive_forecast_is_the_value_of_a_season_ago(season: int, kind: str) -> None:
     rows = (np.arange(16)[:, None] * 100 + np.arange(SLOTS)).astype(np.float32)
     series = replace(make_series(days=16), values={"steps": rows}, wear=np.ones(16, bool))
-    windows = make_windows({"a": series}, "steps", [Issue("a", 15, 15)], REACH)
-    model = SeasonalNaive(season, {"steps": pooled([(series, 15)], "steps")})
+    windows = make_windows({"a": series}, Look("steps", REACH), [Issue("a", 15, 15)])
+    model = SeasonalNaive(season, REACH, {"steps": pooled([(series, 15)], "steps")})
     (found,) = model.predict(windows)
     assert model.kind == kind
     np.testing.assert_array_equal(found[:, 1], rows[15 - season])
@@ -191,6 +193,6 @@ def test_a_naive_week_falls_back_to_what_was_measured_last() -> None:
     rows[7] = 5
     series = replace(make_series(days=9), values={"steps": rows}, wear=np.ones(9, bool))
     series.values["steps"][3] = 2
-    windows = make_windows({"a": series}, "steps", [Issue("a", 8, 8)], REACH)
-    model = SeasonalNaive(7, {"steps": pooled([(series, 8)], "steps")})
+    windows = make_windows({"a": series}, Look("steps", REACH), [Issue("a", 8, 8)])
+    model = SeasonalNaive(7, REACH, {"steps": pooled([(series, 8)], "steps")})
     np.testing.assert_array_equal(model.predict(windows)[0, :, 1], np.full(SLOTS, 5))

@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitstream.trainer.cohort import make_cohort as cohort_of
 from fitstream.trainer.data import SLOTS, Series
 from fitstream.trainer.metrics import naive_scale
-from fitstream.trainer.models.climatology import Climatology, pooled
-from fitstream.trainer.models.kernel import Kernel
-from fitstream.trainer.models.naive import SeasonalNaive
-from fitstream.trainer.models.transformer import SlotAttention, Transformer
-from fitstream.trainer.splits import day_counts, enough_data, first_held_out, split_target
-from fitstream.trainer.windows import PARTS_PER_UNIT, Issue, Reach, make_windows
+from fitstream.trainer.models.blend import Blend, Member
+from fitstream.trainer.models.climatology import Climatology, PlainClimatology, pooled
+from fitstream.trainer.models.kernel import START
+from fitstream.trainer.models.naive import NoTimeOfDay, SeasonalNaive
+from fitstream.trainer.models.network import make_network
+from fitstream.trainer.models.shape import Shape
+from fitstream.trainer.splits import day_counts, enough_data, first_days, split_target
+from fitstream.trainer.windows import PARTS_PER_UNIT, Issue, Look, Reach, make_windows
 from tests.unit.trainer_factories import make_cohort, make_series
 
 REACH = Reach(10, 2)
@@ -39,12 +42,18 @@ def test_values_after_the_issue_change_no_forecast(target: str, ahead: int) -> N
     series = make_series(days=16, worn=0.9)
     cut = 12
     issues = [Issue("a", cut + ahead, cut)]
-    before = make_windows({"a": series}, target, issues, REACH)
-    after = make_windows({"a": shuffled_from(series, cut)}, target, issues, REACH)
     pool = {target: pooled([(series, cut)], target)}
-    base = Climatology(REACH, {target: Kernel()}, pool)
-    network = SlotAttention(Kernel(), REACH).float()
-    for model in (SeasonalNaive(7, pool), base, Transformer(base, {target: network})):
+    others = {target: cohort_of([(make_series("b", seed=5), 20), (series, cut)], target)}
+    base = Climatology(REACH, {target: START[target]}, pool, others)
+    before = make_windows({"a": series}, base.look(target), issues)
+    after = make_windows({"a": shuffled_from(series, cut)}, base.look(target), issues)
+    models = [SeasonalNaive(7, REACH, pool), NoTimeOfDay(REACH, pool), base]
+    models.append(PlainClimatology(REACH, pool))
+    for kind in ("transformer", "convlstm"):
+        shape = Shape(kind=kind)
+        network = make_network(START[target], REACH, shape, seed=0)
+        models.append(Blend(base, {target: (Member(shape, network, 0.7),)}))
+    for model in models:
         forecast = model.predict(before)
         np.testing.assert_array_equal(forecast, model.predict(after))
         assert np.isfinite(forecast).all()
@@ -52,20 +61,21 @@ def test_values_after_the_issue_change_no_forecast(target: str, ahead: int) -> N
 
 def test_a_window_holds_exactly_the_measured_values_around_each_past_slot() -> None:
     series = make_series(days=8, seed=3, worn=0.8)
+    series.values["calories_kcal"][np.isnan(series.values["heart_rate_bpm"])] = np.nan
     issue = Issue("a", 7, 7)
-    windows = make_windows({"a": series}, "heart_rate_bpm", [issue], Reach(4, 2))
-    flat = series.worn("heart_rate_bpm").reshape(-1)
+    windows = make_windows({"a": series}, Look("calories_kcal", Reach(4, 2)), [issue])
+    flat = series.worn("calories_kcal").reshape(-1)
     for slot in (0, 1, 50, 94, 95):
         expected = []
         for lag in range(1, 5):
             for offset in range(-2, 3):
                 at = (7 - lag) * SLOTS + slot + offset
                 if at < 7 * SLOTS and np.isfinite(flat[at]):
-                    expected.append(round(float(flat[at]), 1))
+                    expected.append(round(float(flat[at]), 2))
         count = windows.count[0, slot]
         assert count == len(expected)
         found = windows.values[0, slot, :count]
-        np.testing.assert_allclose(found, np.sort(np.array(expected)), atol=0.051)
+        np.testing.assert_allclose(found, np.sort(np.array(expected)), atol=0.0051)
 
 
 def test_every_key_keeps_its_lag_and_offset() -> None:
@@ -73,9 +83,11 @@ def test_every_key_keeps_its_lag_and_offset() -> None:
     known = {"steps": values, "calories_kcal": values, "heart_rate_bpm": values}
     series = replace(make_series(days=5), values=known, wear=np.ones(5, bool))
     reach = Reach(3, 1)
-    windows = make_windows({"a": series}, "steps", [Issue("a", 4, 4)], reach)
+    windows = make_windows({"a": series}, Look("steps", reach), [Issue("a", 4, 4)])
     for slot in range(1, SLOTS - 1):
-        for value, order in zip(windows.values[0, slot], windows.order[0, slot], strict=True):
+        known = windows.count[0, slot]
+        pairs = zip(windows.values[0, slot, :known], windows.order[0, slot, :known], strict=True)
+        for value, order in pairs:
             lag, offset = order // reach.width + 1, order % reach.width - reach.slots
             assert value == (4 - lag) * SLOTS + slot + offset
 
@@ -83,17 +95,17 @@ def test_every_key_keeps_its_lag_and_offset() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_values_of_the_whole_contract_keep_their_precision(target: str) -> None:
     most = {"steps": 6000, "calories_kcal": 2000, "heart_rate_bpm": 260}[target]
-    rows = np.linspace(0, most, 3 * SLOTS, dtype=np.float32).reshape(3, SLOTS)
+    rows = np.tile(np.linspace(0, most, SLOTS, dtype=np.float32), (3, 1))  # no day is higher
     series = replace(make_series(days=3), values={target: rows}, wear=np.ones(3, bool))
-    windows = make_windows({"a": series}, target, [Issue("a", 3, 3)], Reach(3, 0))
-    found = np.sort(windows.values.reshape(-1))
-    np.testing.assert_allclose(found, rows.reshape(-1), atol=0.51 / PARTS_PER_UNIT[target])
+    windows = make_windows({"a": series}, Look(target, Reach(3, 0)), [Issue("a", 3, 3)])
+    found = np.sort(windows.values[0, :, :3].reshape(-1))
+    np.testing.assert_allclose(found, np.sort(rows.reshape(-1)), atol=0.51 / PARTS_PER_UNIT[target])
 
 
 def test_days_outside_the_data_and_days_not_worn_are_empty() -> None:
     series = replace(make_series(days=6), wear=np.array([1, 1, 0, 1, 1, 1], bool))
     issues = [Issue("a", day, day) for day in (-5, 0, 3, 6, 40)]
-    windows = make_windows({"a": series}, "steps", issues, Reach(5, 1))
+    windows = make_windows({"a": series}, Look("steps", Reach(5, 1)), issues)
     assert windows.history_days().tolist() == [0, 0, 2, 4, 0]
     assert np.isfinite(windows.truth).any(axis=1).tolist() == [False, True, True, False, False]
     assert np.isnan(windows.anchors[2, 0]).all()  # the day before was not worn
@@ -102,7 +114,7 @@ def test_days_outside_the_data_and_days_not_worn_are_empty() -> None:
 def test_windows_are_taken_row_by_row() -> None:
     series = make_series(days=8)
     issues = [Issue("a", day, day) for day in range(4, 8)]
-    windows = make_windows({"a": series}, "steps", issues, REACH)
+    windows = make_windows({"a": series}, Look("steps", REACH), issues)
     taken = windows.take([3, 1])
     assert (len(taken), taken.issues) == (2, (issues[3], issues[1]))
     np.testing.assert_array_equal(taken.values, windows.values[[3, 1]])
@@ -134,14 +146,16 @@ def test_each_customers_training_lies_before_validation_before_test(
         assert set(flat) <= set(series.measured_days("steps").tolist())
         if len(series.measured_days("steps")) >= 3:
             assert parts[2]
-            assert first_held_out(split)[name] == min([*parts[1], *parts[2]])
+            held = first_days([*split.validation, *split.test])
+            assert held[name] == min([*parts[1], *parts[2]])
     for issue in (*split.train, *split.validation, *split.test):
         assert issue.cut == issue.day
 
 
 def test_what_is_pooled_ends_before_the_first_held_out_day() -> None:
     series = make_series(days=20)
-    cut = first_held_out(split_target({"a": series}, "steps", 5))["a"]
+    split = split_target({"a": series}, "steps", 5)
+    cut = first_days([*split.validation, *split.test])["a"]
     one = pooled([(series, cut)], "steps")
     other = pooled([(shuffled_from(series, cut), cut)], "steps")
     np.testing.assert_array_equal(one, other)

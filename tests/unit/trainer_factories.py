@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from fitstream.trainer.data import Series
+from fitstream.trainer.models.kernel import PARTS, Kernel
 
 torch.set_num_threads(1)  # as a worker does: threads would only wait for each other here
 MONDAY = date(2026, 1, 5)
@@ -29,6 +30,19 @@ def make_series(
         "heart_rate_bpm": heart_rate.astype(np.float32),
     }
     return Series(name, MONDAY, values, rng.random(days) < worn)
+
+
+def even_kernel(
+    sd: float = 2.0, half_life: float = 14.0, same_class: float = 0.3, weekday: float = 1.5
+) -> Kernel:
+    """The same factors at all times of the day, and nothing from the cohort."""
+    return Kernel(
+        sd_slots=(sd,) * PARTS,
+        half_life_days=half_life,
+        class_factor=(same_class,) * PARTS,
+        weekday_factor=(weekday,) * PARTS,
+        prior_days=(0.0,) * PARTS,
+    )
 
 
 def make_cohort(customers: int = 6, days: int = 20) -> dict[str, Series]:

@@ -8,7 +8,10 @@ from fitstream.gateway.view.forecasting import TARGETS
 
 NAMES = {
     "weighted_climatology": "Weighted climatology",
+    "climatology": "Plain climatology",
+    "ensemble": "Ensemble",
     "transformer": "Transformer",
+    "convlstm": "ConvLSTM",
     "naive_day": "Same as yesterday",
     "naive_week": "Same as last week",
 }

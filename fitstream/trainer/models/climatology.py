@@ -1,6 +1,7 @@
 """Weighted climatology: a slot's forecast is the weighted distribution of the customer's own past.
 
-Needs no fit beyond the choice of a kernel, works from two days on, and must not need torch.
+Beside their own days a few days' worth of the cohort's count, those of customers alike most. Needs
+no fit beyond the choice of a kernel, works from two days on, and must not need torch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,30 +11,35 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from fitstream.trainer.cohort import Cohort
 from fitstream.trainer.data import SLOTS, Floats, Series
-from fitstream.trainer.metrics import LEVELS, wql
+from fitstream.trainer.metrics import LEVELS, pinball
 from fitstream.trainer.models.kernel import (
-    SATURDAY,
+    PARTS,
+    Doubles,
     Kernel,
+    blurred_levels,
     key_weights,
     weighted_mean,
     weighted_quantiles,
 )
-from fitstream.trainer.windows import Reach, Windows
+from fitstream.trainer.windows import SATURDAY, Look, Reach, Windows
 
-GRID: Mapping[str, tuple[float, ...]] = {
-    "sd_slots": (1.5, 2.0, 2.5),
-    "half_life_days": (10.0, 20.0, 40.0),
-    "class_factor": (0.3, 0.6, 1.0),
-    "weekday_factor": (1.0, 1.5),
+SCALES: Mapping[str, tuple[float, ...]] = {
+    "half_life_days": (0.5, 2.0, 4.0),
+    "prior_days": (0.5, 2.0),
+    "sd_slots": (0.75, 1.3),
+    "class_factor": (0.5, 1.8),
+    "weekday_factor": (0.75, 1.5),
 }
 OUTPUTS = len(LEVELS) + 1
 MIN_OWN_DAYS = 2
+_PART_SLOTS = SLOTS // PARTS
 
 
 @dataclass(frozen=True, eq=False)
 class Climatology:
-    """Kernel per target, and the cohort's pooled slots for customers without history.
+    """Kernel and cohort per target, and the cohort's pooled slots for customers without history.
 
     `pool[target]` is (2, 96, 4): weekday and weekend; q10, q50, q90, mean; NaN = nobody measured.
     """
@@ -41,6 +47,7 @@ class Climatology:
     reach: Reach
     kernels: Mapping[str, Kernel]
     pool: Mapping[str, Floats]
+    cohorts: Mapping[str, Cohort]
 
     kind = "weighted_climatology"
 
@@ -49,24 +56,62 @@ class Climatology:
         """What it can forecast."""
         return tuple(self.kernels)
 
+    def look(self, target: str) -> Look:
+        """What its windows of a target are made of."""
+        return Look(target, self.reach, self.cohorts.get(target))
+
     def predict(self, windows: Windows) -> Floats:
         """(n, 96, 4): q10, q50, q90, mean of each slot, from own history or the cohort's."""
         own = predict_own(self.kernels[windows.target], windows)
         return fill_from_pool(own, self.pool[windows.target], windows)
 
 
+@dataclass(frozen=True, eq=False)
+class PlainClimatology:
+    """Every wear day counts alike, two slots to each side: what a few lines of code would do.
+
+    A baseline, never promoted.
+    """
+
+    reach: Reach
+    pool: Mapping[str, Floats]
+
+    kind = "climatology"
+
+    def look(self, target: str) -> Look:
+        """Own past alone."""
+        return Look(target, self.reach)
+
+    def predict(self, windows: Windows) -> Floats:
+        """(n, 96, 4): plain quantiles and mean of each slot."""
+        near = np.abs(np.arange(windows.reach.width) - windows.reach.slots) <= 2
+        table = np.zeros((PARTS, windows.reach.all_keys + 1))  # (part, key)
+        table[:, : windows.reach.keys] = np.tile(near.astype(float), windows.reach.days)
+        tables = np.broadcast_to(table, (len(windows), *table.shape))
+        return fill_from_pool(_predict(tables, windows, 0.0), self.pool[windows.target], windows)
+
+
 def predict_own(kernel: Kernel, windows: Windows) -> Floats:
-    """(n, 96, 4): from own history alone; NaN where a slot has no past value."""
-    n, keys = len(windows), windows.reach.keys
-    table = np.zeros((n, keys + 1))  # (n, key); the last stands for what was not measured
-    table[:, :keys] = key_weights(kernel, windows.weekday, windows.reach)
+    """(n, 96, 4): from own history and the cohort's like it; NaN where a slot has no value."""
+    n, keys = len(windows), windows.reach.all_keys
+    tables = np.zeros((n, PARTS, keys + 1))  # the last key stands for what was not measured
+    tables[..., :keys] = key_weights(kernel, windows.weekday, windows.reach)
+    return _predict(tables, windows, kernel.blur)
+
+
+def _predict(tables: Doubles, windows: Windows, blur: float) -> Floats:
+    n, keys = len(windows), windows.reach.all_keys
+    levels = blurred_levels(LEVELS, blur)
     out = np.empty((n, SLOTS, OUTPUTS), np.float32)
-    weights = np.empty((SLOTS, keys))
+    weights = np.empty((PARTS, _PART_SLOTS, keys))
     for i in range(n):  # one window at a time stays in the cache
-        np.take(table[i], windows.order[i], out=weights, mode="clip")  # (slot, key)
-        values, count = windows.values[i], windows.count[i]
-        out[i, :, : len(LEVELS)] = weighted_quantiles(values, weights, count, LEVELS)
-        out[i, :, len(LEVELS)] = weighted_mean(values, weights)
+        order = windows.order[i].reshape(PARTS, _PART_SLOTS, keys)
+        for part in range(PARTS):
+            np.take(tables[i, part], order[part], out=weights[part], mode="clip")
+        values, flat, count = windows.values[i], weights.reshape(SLOTS, keys), windows.count[i]
+        quantiles = weighted_quantiles(values, flat, count, levels)
+        out[i, :, :-1] = quantiles.reshape(SLOTS, len(LEVELS), -1).mean(axis=2)
+        out[i, :, -1] = weighted_mean(values, flat)
     return out
 
 
@@ -114,25 +159,48 @@ def _plain(rows: Floats) -> Floats:
     return out
 
 
-def choose_kernel(windows: Windows, start: Kernel | None = None) -> Kernel:
-    """The kernel of best WQL on validation windows: one pass over each factor's few values.
+def choose_kernel(windows: Windows, unit: npt.NDArray[np.int64], start: Kernel) -> Kernel:
+    """The start, its factors scaled one after the other where validation windows ask for it.
 
-    Without a validation window the start is kept.
+    A scale is taken only when its gain is larger than its standard error over the units (customers)
+    of the windows: a few days must not overturn what holds for most people.
     """
-    best = start or Kernel()
+    best = start
     if len(windows) == 0:
         return best
-    seen = {best: _score(best, windows)}
-    for name, values in GRID.items():
-        tried = [msgspec.structs.replace(best, **{name: value}) for value in values]
-        for kernel in tried:
-            if kernel not in seen:
-                seen[kernel] = _score(kernel, windows)
-        best = min([best, *tried], key=lambda kernel: seen[kernel])
+    losses = _losses(best, windows, unit)
+    for name, scales in SCALES.items():
+        kernels = [scaled(best, name, by) for by in scales]
+        tried = [(kernel, _losses(kernel, windows, unit)) for kernel in kernels]
+        kernel, other = min(tried, key=lambda each: float(each[1].sum()))
+        if _is_gain(losses - other):
+            best, losses = kernel, other
     return best
 
 
-def _score(kernel: Kernel, windows: Windows) -> float:
+def scaled(kernel: Kernel, name: str, by: float) -> Kernel:
+    """The kernel with one factor larger or smaller; day classes never weigh more than alike."""
+    value = getattr(kernel, name)
+    if isinstance(value, tuple):
+        most = 1.0 if name == "class_factor" else np.inf
+        least = 1.0 if name == "weekday_factor" else 0.0
+        changed = tuple(float(min(max(each * by, least), most)) for each in value)
+        return msgspec.structs.replace(kernel, **{name: changed})
+    return msgspec.structs.replace(kernel, **{name: value * by})
+
+
+def _losses(kernel: Kernel, windows: Windows, unit: npt.NDArray[np.int64]) -> Doubles:
+    """(unit,): summed pinball loss of each customer."""
     forecast = predict_own(kernel, windows)
     scored = np.where(np.isfinite(forecast[..., 0]), windows.truth, np.nan)
-    return wql(scored, np.nan_to_num(forecast))
+    per_day = pinball(scored, np.nan_to_num(forecast)).sum(axis=1)
+    units = int(unit.max(initial=-1)) + 1
+    return np.bincount(unit, weights=per_day, minlength=units).astype(np.float64)
+
+
+def _is_gain(gains: Doubles) -> bool:
+    """Whether the summed gain of the units is larger than its standard error."""
+    if len(gains) < 2:
+        return False
+    error = float(gains.std(ddof=1)) * float(np.sqrt(len(gains)))
+    return float(gains.sum()) > error

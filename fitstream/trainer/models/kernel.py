@@ -1,55 +1,97 @@
 """The kernel that says how much each past slot counts, and the weighted quantiles it gives.
 
 Source: kernel regression (Nadaraya 1964, Watson 1964) in its quantile form; changed: a product of
-slot distance, recency, day class and weekday. Must not need torch.
+slot distance, recency, day class and weekday, and quantiles averaged over a few levels near their
+own (after Harrell and Davis 1982). Must not need torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from fitstream.trainer.cohort import PRIOR
 from fitstream.trainer.data import Floats, Ints
-from fitstream.trainer.windows import Reach
+from fitstream.trainer.windows import SATURDAY, Reach
 
 Doubles = npt.NDArray[np.float64]
-SATURDAY = 5
+Parts = tuple[float, float, float, float, float, float]
+PARTS = 6
 _BLOCK = 8
 _MIDDLE = np.tril(np.ones((_BLOCK, _BLOCK)), -1) + 0.5 * np.eye(_BLOCK)
 
 
 class Kernel(msgspec.Struct, frozen=True):
-    """Weight of a past value: the product of four factors, each 1 for the likeliest key."""
+    """Weight of a past value: the product of four factors, each 1 for the likeliest key.
 
-    sd_slots: float = 2.0
+    All but the half-life differ by part of the day (six of four hours): nights are alike from slot
+    to slot and day to day, mornings are sharp and differ between weekdays and weekends.
+    `prior_days` says how many days of their own the cohort's values are worth. `blur` is the
+    half-width, in probability, over which a quantile is averaged.
+    """
+
+    sd_slots: Parts = (2.8, 0.9, 1.4, 1.2, 1.7, 1.4)
     half_life_days: float = 14.0
-    class_factor: float = 0.3
-    weekday_factor: float = 1.5
+    class_factor: Parts = (0.6, 0.1, 0.3, 0.2, 0.2, 0.5)
+    weekday_factor: Parts = (1.3, 1.8, 2.2, 1.8, 2.0, 2.2)
+    prior_days: Parts = (1.0, 1.0, 1.0, 2.0, 2.5, 1.2)
+    blur: float = 0.0
+
+
+START: Mapping[str, Kernel] = {
+    "steps": Kernel(),
+    "calories_kcal": Kernel(
+        sd_slots=(2.4, 0.8, 1.6, 1.2, 1.7, 1.3),
+        class_factor=(0.6, 0.1, 0.25, 0.15, 0.2, 0.5),
+        weekday_factor=(1.2, 1.3, 2.0, 1.4, 1.6, 2.2),
+        prior_days=(0.5, 0.6, 0.6, 1.0, 1.5, 0.6),
+        blur=0.02,
+    ),
+    "heart_rate_bpm": Kernel(
+        sd_slots=(2.8, 1.2, 1.7, 1.4, 2.6, 2.6),
+        class_factor=(0.25, 0.15, 0.4, 0.5, 0.5, 0.5),
+        weekday_factor=(1.7, 1.3, 2.0, 1.5, 1.2, 1.5),
+        prior_days=(0.25, 0.25, 0.25, 0.6, 0.4, 0.25),
+        blur=0.05,
+    ),
+}
 
 
 def slot_weights(kernel: Kernel, reach: Reach) -> Doubles:
-    """(width,): Gaussian in the distance of quarter hours."""
+    """(part, width): Gaussian in the distance of quarter hours, summing to 1."""
     distance = np.arange(-reach.slots, reach.slots + 1)
-    return np.exp(-0.5 * (distance / kernel.sd_slots) ** 2)
+    weights = np.exp(-0.5 * (distance / np.array(kernel.sd_slots)[:, None]) ** 2)
+    shares: Doubles = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def day_weights(kernel: Kernel, weekday: Ints, reach: Reach) -> Doubles:
-    """(n, days): recency, weekend against weekday, same weekday; `weekday` (n,) to forecast."""
+    """(n, part, days): recency, day class and same weekday; `weekday` (n,) is to be forecast."""
     lag = np.arange(1, reach.days + 1)
     key = (weekday[:, None] - lag) % 7  # (n, lag)
     recency = 0.5 ** (lag / kernel.half_life_days)  # (lag,)
-    same_class = (key >= SATURDAY) == (weekday[:, None] >= SATURDAY)  # (n, lag)
-    likeness = np.where(same_class, 1.0, kernel.class_factor)  # (n, lag)
-    likeness *= np.where(key == weekday[:, None], kernel.weekday_factor, 1.0)  # (n, lag)
+    same_class = ((key >= SATURDAY) == (weekday[:, None] >= SATURDAY))[:, None]  # (n, 1, lag)
+    same_day = (key == weekday[:, None])[:, None]  # (n, 1, lag)
+    likeness = np.where(same_class, 1.0, np.array(kernel.class_factor)[:, None])  # (n, part, lag)
+    likeness = likeness * np.where(same_day, np.array(kernel.weekday_factor)[:, None], 1.0)
     return recency * likeness
 
 
 def key_weights(kernel: Kernel, weekday: Ints, reach: Reach) -> Doubles:
-    """(n, K): weight of each key in key order."""
+    """(n, part, K): weight of each key in key order, own past first, then the cohort's."""
     days = day_weights(kernel, weekday, reach)
-    weights = days[:, :, None] * slot_weights(kernel, reach)  # (n, lag, offset)
-    return weights.reshape(len(weekday), reach.keys)
+    own = days[..., None] * slot_weights(kernel, reach)[:, None]  # (n, part, lag, offset)
+    own = own.reshape(len(weekday), PARTS, reach.keys)
+    prior = np.repeat(np.array(kernel.prior_days)[:, None] / PRIOR, PRIOR, axis=1)  # (part, 31)
+    return np.concatenate([own, np.broadcast_to(prior, (len(own), *prior.shape))], axis=2)
+
+
+def blurred_levels(levels: Sequence[float], blur: float) -> list[float]:
+    """The levels whose quantiles are averaged, those of one level behind each other."""
+    if blur == 0:
+        return list(levels)
+    return [level + step * blur for level in levels for step in (-1.0, 0.0, 1.0)]
 
 
 def weighted_quantiles(

@@ -1,4 +1,4 @@
-"""Seasonal naive day and week: baselines that every other model must beat; never promoted.
+"""Seasonal naive day and week, and no time of day at all: baselines to be beaten, never promoted.
 
 Must not need torch.
 """
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fitstream.trainer.data import Floats
+from fitstream.trainer.data import SLOTS, Floats
+from fitstream.trainer.metrics import LEVELS
 from fitstream.trainer.models.climatology import fill_from_pool
 from fitstream.trainer.models.kernel import Doubles
-from fitstream.trainer.windows import Windows
+from fitstream.trainer.windows import Look, Reach, Windows
 
 _Z = np.array([-1.2816, 0.0, 1.2816, 0.0])  # standard normal quantiles of q10, q50, q90; the mean
 
@@ -26,7 +27,12 @@ class SeasonalNaive:
     """
 
     season_days: int
+    reach: Reach
     pool: Mapping[str, Floats]
+
+    def look(self, target: str) -> Look:
+        """Own past alone."""
+        return Look(target, self.reach)
 
     @property
     def kind(self) -> str:
@@ -54,3 +60,30 @@ class SeasonalNaive:
         count = known.sum(axis=(1, 2))
         spread: Doubles = np.sqrt(square.sum(axis=(1, 2)) / np.maximum(count, 1))
         return spread
+
+
+@dataclass(frozen=True, eq=False)
+class NoTimeOfDay:
+    """The distribution of all past slots of a customer, whatever their time.
+
+    What is best when the data has no structure in time: a model that does not beat it has learned
+    nothing but to spread its bets.
+    """
+
+    reach: Reach
+    pool: Mapping[str, Floats]
+
+    kind = "no_time_of_day"
+
+    def look(self, target: str) -> Look:
+        """Own past alone."""
+        return Look(target, self.reach)
+
+    def predict(self, windows: Windows) -> Floats:
+        """(n, 96, 4): the same for each slot of a day."""
+        out = np.full((len(windows), SLOTS, len(LEVELS) + 1), np.nan, np.float32)
+        for i, rows in enumerate(windows.anchors):
+            values = rows[np.isfinite(rows)]
+            if len(values):
+                out[i] = (*np.quantile(values, LEVELS), values.mean())
+        return fill_from_pool(out, self.pool[windows.target], windows)

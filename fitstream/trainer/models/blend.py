@@ -1,0 +1,91 @@
+"""The model that serves: a weighted climatology, networks averaged with it, calibrated quantiles.
+
+With no networks it is the climatology itself. Must not train or choose anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fitstream.trainer.data import Floats
+from fitstream.trainer.models.calibration import Calibration
+from fitstream.trainer.models.climatology import Climatology, fill_from_pool, predict_own
+from fitstream.trainer.models.shape import Shape
+from fitstream.trainer.windows import Look, Reach, Windows
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A trained network and its share of a target's forecast."""
+
+    shape: Shape
+    network: Any  # models.network.Network; the climatology alone must not load torch
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """Convex mean of the climatology's and the members' forecasts, per target.
+
+    What the members leave of the weight is the climatology's. A target without members is forecast
+    by it alone.
+    """
+
+    base: Climatology
+    members: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    day_ratios: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The climatology, one architecture, or an ensemble."""
+        used = {each.shape.kind for group in self.members.values() for each in group}
+        alone = all(sum(m.weight for m in group) > 0.999 for group in self.members.values())
+        if not used:
+            return self.base.kind
+        return used.pop() if len(used) == 1 and alone else ENSEMBLE
+
+    @property
+    def reach(self) -> Reach:
+        """How far it looks back."""
+        return self.base.reach
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What it can forecast."""
+        return self.base.targets
+
+    def look(self, target: str) -> Look:
+        """What its windows of a target are made of."""
+        return self.base.look(target)
+
+    def predict(self, windows: Windows) -> Floats:
+        """(n, 96, 4): q10, q50, q90, mean of each slot; cold starts as in the climatology."""
+        own = self.predict_own(windows)
+        if windows.target in self.calibrations:
+            own = self.calibrations[windows.target].apply(own)
+        return fill_from_pool(own, self.base.pool[windows.target], windows)
+
+    def predict_own(self, windows: Windows) -> Floats:
+        """(n, 96, 4), not calibrated, NaN where there is nothing to stand on."""
+        forecasts = [predict_own(self.base.kernels[windows.target], windows)]
+        group = self.members.get(windows.target, ())
+        if not group:
+            return forecasts[0]
+        from fitstream.trainer.models.network import predict_network  # noqa: PLC0415 - torch
+
+        forecasts += [predict_network(each.network, windows) for each in group]
+        weights = [1 - sum(each.weight for each in group), *(each.weight for each in group)]
+        return blend(forecasts, weights)
+
+
+def blend(forecasts: list[Floats], weights: list[float]) -> Floats:
+    """(n, 96, 4): the weighted mean of forecasts, quantile by quantile (Vincent 1912)."""
+    total = np.zeros_like(forecasts[0])
+    for forecast, weight in zip(forecasts, weights, strict=True):
+        total += np.float32(weight) * forecast
+    return total
