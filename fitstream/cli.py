@@ -18,6 +18,7 @@ from fitstream.cli_parts import number as _number
 from fitstream.cli_parts import or_complain as _or_complain
 from fitstream.cli_parts import run as _run
 from fitstream.cli_trainer import evaluate
+from fitstream.cli_uploads import upload
 
 if TYPE_CHECKING:
     from fitstream.settings import Settings
@@ -37,6 +38,7 @@ main.add_command(audit)
 main.add_command(oauth_client)
 main.add_command(rewrap)
 main.add_command(evaluate)
+main.add_command(upload)
 
 
 @main.command()
