@@ -20,6 +20,7 @@ COLUMNS = ("external_id", "email", "name", "zone", "consents")
 ROWS_MAX = 2000
 BYTES_MAX = 1_048_576
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_EXTRA = ""  # where cells stand that no column is for
 _PURPOSES = ("training", "sharing")
 
 
@@ -42,7 +43,7 @@ def read_list(raw: bytes, programme: str, zone: str) -> Listed:
 
     Raises Rejected(unreadable | unknown_column | too_many_rows) for a list that is none.
     """
-    reader = csv.DictReader(io.StringIO(_text(raw), newline=""), restkey="", strict=True)
+    reader = csv.DictReader(io.StringIO(_text(raw), newline=""), restkey=_EXTRA, strict=True)
     try:
         _check_columns(reader.fieldnames or ())
         rows = [(reader.line_num, row) for row in reader]
@@ -53,7 +54,10 @@ def read_list(raw: bytes, programme: str, zone: str) -> Listed:
     listed = Listed([], [])
     seen: set[str] = set()
     for line, row in rows:
-        _judge(listed, seen, line, _cells(row) | {"programme": programme}, zone)
+        cells = _cells(row) | {"programme": programme}
+        if _EXTRA in row:
+            cells[_EXTRA] = True
+        _judge(listed, seen, line, cells, zone)
     return listed
 
 
@@ -81,13 +85,15 @@ def _check_unseen(seen: set[str], new: NewCustomer) -> None:
     names = [f"id {new.external_id}"] if new.external_id else []
     names += [f"mail {new.email.lower()}"] if new.email else []
     if seen.intersection(names):
-        raise Rejected("twice", "this external id or e-mail stands in the list already")
+        raise Rejected("invalid", "this external id or e-mail stands in the list already")
     seen.update(names)
 
 
 def _customer(cells: dict[str, Any], zone: str) -> NewCustomer:
+    if _EXTRA in cells:
+        raise Rejected("invalid", "the row has more cells than the first line has names")
     if not cells.get("external_id") and not cells.get("email"):
-        raise Rejected("unnamed", "a row needs an external id or an e-mail")
+        raise Rejected("invalid", "a row needs an external id or an e-mail")
     consents = _consents(cells.pop("consents", ""))
     try:
         wanted = msgspec.convert({"zone": zone} | cells, CreateCustomer)
@@ -109,7 +115,7 @@ def _consents(text: str) -> dict[str, bool]:
     unknown = sorted(set(given) - {*_PURPOSES, "none"})
     if unknown:
         text = f"`consents` holds {' or '.join(_PURPOSES)}, or nothing; not {unknown[0]!r}"
-        raise Rejected("unknown_consent", text)
+        raise Rejected("invalid", text)
     return dict.fromkeys([purpose for purpose in _PURPOSES if purpose in given], True)
 
 

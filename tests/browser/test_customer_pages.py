@@ -26,13 +26,14 @@ PAGES = [
     ("/weeks/{week}", "Weeks", "Your best day was"),
     ("/forecast", "Forecast", "steps expected"),
     ("/forecast?target=heart_rate_bpm", "Forecast", "What it rests on"),
-    ("/profile", "Profile", "Europe/Berlin"),
+    ("/profile", "Profile", "How the programme knows you"),
+    ("/devices", "Devices", "Watch"),
 ]
 EMPTY = [
     ("/today", "Good", "No device is paired with you yet"),
     ("/weeks", "Weeks", "No weeks yet"),
     ("/forecast", "Forecast", "No forecast of steps yet"),
-    ("/profile", "Profile", "No device yet"),
+    ("/devices", "Devices", "No device yet"),
 ]
 
 
