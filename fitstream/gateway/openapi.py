@@ -286,7 +286,11 @@ def _responses(route: Route, schema_of: Mapping[int, Any], *, is_changed: bool) 
     if _has_etag(route):
         found["304"] = {"description": "As the caller has it already."}
     for status in problems_of(route, is_changed=is_changed):
-        found[str(status)] = {"$ref": f"{_WORDS}responses/Problem{status}"}
+        own = found.get(str(status), {}).get("content")
+        if own is None:
+            found[str(status)] = {"$ref": f"{_WORDS}responses/Problem{status}"}
+        else:  # a standard gives the route errors of another shape, beside ours
+            own[PROBLEM] = {"schema": {"$ref": _REF.format(name="Problem")}}
     return dict(sorted(found.items()))
 
 
