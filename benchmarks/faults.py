@@ -14,7 +14,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from benchmarks.report import FOLDER
 from fitstream.settings import load
 from fitstream.simulate.fleet import Fleet, Order
 from tests.faults.invariants import Observed, observed
-from tests.faults.posting import checked, posting
+from tests.faults.posting import WORK, checked, posting
 from tests.faults.seen import Seen, never_seen
 from tests.faults.strikes import BACK_S, OURS, Strike, Striker, Struck, planned
 from tests.faults.system import (
@@ -72,8 +72,9 @@ class Series(msgspec.Struct, frozen=True):
 class Stage:
     """One running system with its rivals, and what was posted to it and seen of it so far."""
 
-    def __init__(self, system: System, stores: Observed) -> None:
+    def __init__(self, system: System, stores: Observed, work: Iterable[str]) -> None:
         self.system = system
+        self._work = work
         self.stores = stores
         self.fleets: list[Fleet] = []
         self.seen = Seen(stores, system.folder / "logs")
@@ -88,7 +89,7 @@ class Stage:
         order = Order(DEVICES, DAYS, seed=(seed * 1000 + number) * 100, faults="many", speed=SPEED)
         async with posting(self.system, order, self.fleets):
             await striker.run(strikes)
-        found = await checked(self.system, self.stores, self.fleets)
+        found = await checked(self.system, self.stores, self.fleets, self._work)
         events = await self.seen.counts()
         series = Series(
             seed,
@@ -118,7 +119,7 @@ async def _run(folder: Path, asked: argparse.Namespace) -> list[Series]:
             observed(load(run.settings)) as stores,
         ):
             await system.start_all(*OURS)
-            stage = Stage(system, stores)
+            stage = Stage(system, stores, [*WORK, *(["training"] if asked.training else [])])
             for number, first in enumerate(range(0, kills, SERIES)):
                 strikes = planned(min(SERIES, kills - first), seed * 1000 + number, asked.jvm_share)
                 done.append(await stage.series(number, strikes, seed))

@@ -93,6 +93,8 @@ class Observed:
                 found.append(f"{due} weeks wait to be rolled")
             if "worker" in names and (due := await db.fetchval(_JOBS_DUE)):
                 found.append(f"{due} jobs are not done")
+            if "training" in names and (due := await db.fetchval(_PROGRAMMES_STALE)):
+                found.append(f"{due} programmes wait for a training run")
         return found
 
     async def wrong(self, fleets: Iterable[Fleet]) -> list[str]:
@@ -134,6 +136,131 @@ class Observed:
         found = []
         async with self.repo.transaction("repeatable_read", readonly=True) as db:
             for row in await db.fetch(_CLEAN_WEEKS):
+                state = await weeks.snapshot_state(db, row["customer_no"], row["week"])
+                span = (state.start_slot, state.end_slot)
+                rows = await samples.rows_of(db, state.customer_no, span)
+                zone = zone_for(state.week, await customers.zones_of(db, state.customer_no))
+                content = weekfile.week_content(state.customer_id, (state.week, *span), zone, rows)
+                if weekfile.content_sha(content) != state.content_sha:
+                    found.append(f"{state.customer_id} {state.week} is not what the ledger holds")
+        return found
+
+    async def archive_wrong(self) -> list[str]:
+        """Records of the topic, all of them committed by the archive, that no object holds."""
+        held: dict[int, set[int]] = {}
+        async for key in self.store.list_keys(f"raw/{self.settings.topic}/"):
+            partition = int(key.split("/")[3])
+            records = decode_archive(await self.store.get(key))
+            held.setdefault(partition, set()).update(record.offset for record in records)
+        committed = (await self.offsets()).committed["archive"]
+        return [
+            f"the archive lacks {len(missing)} records of partition {partition}"
+            for partition, end in committed.items()
+            if (missing := set(range(end)) - held.get(partition, set()))
+        ]
+
+
+@asynccontextmanager
+async def observed(settings: Settings) -> AsyncIterator[Observed]:
+    """The stores that `settings` name."""
+    async with open_repo(settings) as repo, open_store(settings) as store:
+        yield Observed(settings, repo, store)
+
+
+async def ledger_of(db: Db, fleet: Fleet) -> Ledger:
+    """The ledger against the pure merge of what a fleet's devices were acknowledged."""
+    slots, lost, doubled = 0, [], []
+    for device in fleet.devices:
+        if device.enrolled is None:
+            continue
+        plan = fleet.plan(device)
+        wanted = device.versions(plan)
+        either = device.doubtful(plan)  # nobody knows what became of these
+        rows = await db.fetch(_ROWS_OF_DEVICE, device.enrolled.device_id)
+        times = Counter(row["slot"] for row in rows)
+        there = {row["slot"]: (row["rev"], row["tie"], row["tz_offset_min"]) for row in rows}
+        slots += len(wanted)
+        for slot, text in _differences(wanted, there, either):
+            words = f"{device.enrolled.device_id}, slot {slot}: {text}"
+            (doubled if text == "was never acknowledged" else lost).append(words)
+        doubled += [f"slot {slot} is there {n} times" for slot, n in times.items() if n > 1]
+    return Ledger(slots, lost, doubled)
+
+
+def _differences(
+    wanted: dict[int, Row], there: dict[int, tuple[int, int, int]], either: set[int]
+) -> Iterator[tuple[int, str]]:
+    for slot in sorted((wanted.keys() | there.keys()) - either):
+        ours, found = wanted.get(slot), there.get(slot)
+        if ours is None:
+            yield slot, "was never acknowledged"
+        elif found is None:
+            yield slot, "is missing"
+        elif found != (ours.rev, ours.tie, ours.tz_offset_min):
+            yield slot, f"holds rev {found[0]}, acknowledged was rev {ours.rev}, or other values"
+
+
+async def _progress(db: Db) -> dict[int, int]:
+    rows = await db.fetch("SELECT partition, next_offset FROM ingest_progress")
+    return {row["partition"]: row["next_offset"] for row in rows}
+
+
+async def _committed_too_far(db: Db, offsets: Offsets) -> list[str]:
+    read = await _progress(db)
+    return [
+        f"Kafka has {offset} of partition {partition}, the ledger {read.get(partition, 0)}"
+        for partition, offset in offsets.committed["ledger"].items()
+        if offset > read.get(partition, 0)
+    ]
+
+
+async def _versions_wrong(db: Db) -> list[str]:
+    """Gaps in a week's versions, a current one that is not the last, versions without a change."""
+    found = []
+    for row in await db.fetch(_VERSIONS):
+        name = f"{row['customer_no']} {row['week']}"
+        numbers, shas = row["versions"], row["shas"]
+        if numbers != list(range(1, len(numbers) + 1)):
+            found.append(f"{name} has versions {numbers}")
+        if numbers and row["current_version"] != numbers[-1]:
+            found.append(f"{name} has {numbers}, and {row['current_version']} as the current one")
+        if row["is_rolled"] and not numbers:
+            found.append(f"{name} is rolled without a version")
+        for before, after in zip(shas, shas[1:], strict=False):
+            if before == after:
+                found.append(f"{name} has a version without a change")
+    return found
+
+
+async def _jobs_wrong(db: Db) -> list[str]:
+    """Jobs that failed, and versions of finished weeks that told nobody, or twice."""
+    failed = await db.fetch("SELECT id, kind, error FROM job WHERE state = 'failed'")
+    found = [f"{row['kind']} {row['id']} failed: {row['error']}" for row in failed]
+    twice = await db.fetch(_RUNS_TWICE)
+    return found + [f"dataset {row['dataset_hash']} was trained on twice" for row in twice]
+
+
+def _files(value: Any) -> list[dict[str, Any]]:
+    files: list[dict[str, Any]] = (
+        msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+    )
+    return files
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+_WEEKS_DUE = """
+SELECT count(*) FROM week_state w WHERE
+    (closed_at IS NULL AND end_slot <= $1 AND NOT EXISTS (
+        SELECT FROM device d WHERE d.customer_no = w.customer_no AND d.removed_at IS NULL
+          AND coalesce(d.complete_through, 0) < w.end_slot))
+    OR (closed_at IS NOT NULL AND dirty_seq > rolled_seq) OR forced_job_id IS NOT NULL
+"""
+_JOBS_DUE = "SELECT count(*) FROM job WHERE state IN ('queued', 'running', 'waiting')"
+_PROGRAMMES_STALE = "SELECT count(*) FROM programme WHERE stale_since IS NOT NULL"
+_CLEAN_WEEKS):
                 state = await weeks.snapshot_state(db, row["customer_no"], row["week"])
                 span = (state.start_slot, state.end_slot)
                 rows = await samples.rows_of(db, state.customer_no, span)

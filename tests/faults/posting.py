@@ -69,9 +69,11 @@ async def rest(stores: Observed, names: Iterable[str] = WORK) -> list[str]:
         await asyncio.sleep(0.5)
 
 
-async def checked(system: System, stores: Observed, fleets: list[Fleet]) -> Checked:
+async def checked(
+    system: System, stores: Observed, fleets: list[Fleet], names: Iterable[str] = WORK
+) -> Checked:
     """Waits for rest, then holds everything against what was acknowledged; `verify` comes last."""
-    wrong = await rest(stores)
+    wrong = await rest(stores, names)
     found = Checked(0, [], [], wrong)
     async with stores.repo.connection() as db:
         for fleet in fleets:

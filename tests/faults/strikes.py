@@ -160,6 +160,8 @@ class Striker:
         """Armed and started anew; killed there and then when it does not pass its point."""
         before = self._system.crashes(name)
         await self._system.start(name, point)
+        if name == "worker":
+            await self._disturb("work")
         ends = time.monotonic() + PASSES_S
         while self._system.crashes(name) == before:
             if time.monotonic() > ends:

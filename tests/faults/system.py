@@ -130,12 +130,12 @@ class System:
         ready = self._services.get(name) or self._programs[name].ready
         return await ready()
 
-    async def start(self, name: str, crash_at: str = "") -> None:
+    async def start(self, name: str, crash_at: str = "", settings: Mapping[str, str] = {}) -> None:
         """Starts a process, anew when it runs; armed to die once at `crash_at`."""
         await self.stop(name)
         program = self._programs[name]
-        if crash_at:
-            program = _armed(program, crash_at)
+        own = dict(settings) | ({CRASH_AT: crash_at} if crash_at else {})
+        program = replace(program, environ={**program.environ, **own})
         self._supervisors[name] = Supervisor(self.told.append, lambda: None)
         await self._supervisors[name].start([program])
 
@@ -178,10 +178,6 @@ def _beside(program: Program, name: str, folder: Path) -> Program:
         ready=answers(port),
         environ={**program.environ, **own},
     )
-
-
-def _armed(program: Program, crash_at: str) -> Program:
-    return replace(program, environ={**program.environ, CRASH_AT: crash_at})
 
 
 @asynccontextmanager

@@ -6,20 +6,29 @@ everything that was posted so far.
 """
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
 from time import monotonic
 from zlib import crc32
 
 import pytest
 
+from fitstream.client import open_client
+from fitstream.client.uploads import Uploads
 from fitstream.crash import POINTS
 from fitstream.simulate.fleet import Fleet, Order
+from tests.factories import post_csv
 from tests.faults.invariants import Observed
 from tests.faults.system import System
+from tests.real import day_of_samples, last_monday, new_wearer, wait_for_rows
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 ALWAYS = ("gateway", "ledger", "archive", "roller")
+ELSEWHERE = {"upload": "worker"}  # a job of the worker's has a point of its own name
+TRAINS = ("worker_before_commit", "worker_after_commit")
+NO_TRAINING = {"FITSTREAM_COHORT_QUIET_S": "86400", "FITSTREAM_COHORT_MAX_S": "86400"}
 # At which pass of the point: not the first where something should have happened before.
 PASS = {"gateway": 3, "ledger": 2, "archive": 2}
 DEVICES, DAYS = 3, 21  # two finished weeks at least
@@ -28,7 +37,8 @@ PATIENCE_S = 120.0
 
 def process_of(point: str) -> str:
     """The process that passes a point."""
-    return point.partition("_")[0]
+    name = point.partition("_")[0]
+    return ELSEWHERE.get(name, name)
 
 
 def rounds() -> list[tuple[str, ...]]:
@@ -58,27 +68,54 @@ async def _die_at(
 ) -> None:
     dying = {process_of(point): point for point in points}
     working = {*ALWAYS, *dying, *(("dispatcher",) if "worker" in dying else ())}
+    is_training = bool(set(points) & set(TRAINS))
+    settings = {} if is_training else NO_TRAINING  # it takes longer than all the rest
     system.told.clear()
-    armed = [system.start(name, f"{point}:{PASS.get(name, 1)}") for name, point in dying.items()]
-    await asyncio.gather(*armed, system.start_all(*(working - dying.keys())))
+    await asyncio.gather(
+        *(system.start(name, _armed(name, point), settings) for name, point in dying.items()),
+        *(system.start(name, "", settings) for name in working - dying.keys() - set(ALWAYS)),
+        system.start_all(*(set(ALWAYS) - dying.keys())),
+    )
     order = Order(DEVICES, DAYS, seed=crc32(points[-1].encode()), faults="many")
     fleets.append(await system.post(order))
-    await _quiet(system, stores, working, dying)
+    if "upload_after_send" in points:
+        await _upload(system)
+    await _quiet(system, stores, working | ({"training"} if is_training else set()), dying)
     assert not [device for device in fleets[-1].devices if device.doubt]
     assert fleets[-1].totals.finished == DEVICES
     assert await stores.wrong(fleets) == []
     assert await stores.archive_wrong() == []
-    await asyncio.gather(*(system.stop(name) for name in working - set(ALWAYS)))
+    await asyncio.gather(*(system.stop(name) for name in ("dispatcher", "worker")))
+
+
+def _armed(name: str, point: str) -> str:
+    return f"{point}:{PASS.get(name, 1)}"
+
+
+async def _upload(system: System) -> None:
+    """A day in a file, for a customer of its own: all of it ends in the ledger, once."""
+    async with open_client(system.run.gateway, system.admin_key) as admin:
+        wearer = await new_wearer(admin)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "day.csv"
+            path.write_bytes(post_csv(day_of_samples(last_monday())))
+            uploads = Uploads(admin._api, wearer.customer.id)
+            upload = await uploads.send(path)
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await uploads.wait(upload.id)).state == "checked"
+            await uploads.ingest(upload.id)
+            assert (await uploads.wait(upload.id)).state == "ingested"
+        assert len(await wait_for_rows(wearer, 96)) == 96
 
 
 async def _quiet(
-    system: System, stores: Observed, working: set[str], dying: dict[str, str]
+    system: System, stores: Observed, waiting: set[str], dying: dict[str, str]
 ) -> None:
     """Waits until nothing is left to do; fails when a point was not passed by then."""
     deadline = monotonic() + PATIENCE_S
     waits = ["for the first look"]
     while monotonic() < deadline:
-        waits = await stores.waits(working)
+        waits = await stores.waits(waiting)
         waits += [f"{p} was not passed" for name, p in dying.items() if not system.crashes(name)]
         if not waits:
             return

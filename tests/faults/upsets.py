@@ -5,10 +5,12 @@ Whoever is struck just now is not upset as well: such an upset is left out.
 
 import asyncio
 from contextlib import suppress
+from uuid import uuid4
 
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
+from fitstream.client import open_client
 from fitstream.errors import FitstreamError
 from tests.faults.fencing import fence
 from tests.faults.invariants import Observed
@@ -29,9 +31,15 @@ class Upsets:
         self._seen = seen
 
     async def disturb(self, how: str) -> None:
-        """`visit`, `flush` or `fence`."""
+        """`visit`, `flush`, `fence` or `work`."""
+        upsets = {
+            "visit": self._visit,
+            "flush": self._flush,
+            "fence": self._fence,
+            "work": self._work,
+        }
         with suppress(*_AWAY):
-            await {"visit": self._visit, "flush": self._flush, "fence": self._fence}[how]()
+            await upsets[how]()
 
     async def _visit(self) -> None:
         """Another ledger joins the group and leaves it: partitions change hands twice."""
@@ -44,11 +52,17 @@ class Upsets:
     async def _flush(self) -> None:
         """Redis forgets, after the worker was frozen for a while, so that jobs wait there."""
         frozen = asyncio.create_task(freeze(self._system.pid("worker"), QUEUE_S + 1))
-        await asyncio.sleep(QUEUE_S)
         try:
+            await self._work()
+            await asyncio.sleep(QUEUE_S)
             await self._seen.flush()
         finally:
             await frozen
+
+    async def _work(self) -> None:
+        """A customer is registered, whose set-up is a job."""
+        async with open_client(self._system.run.gateway, self._system.admin_key) as admin:
+            await admin.create_customer("UTC", external_id=f"upset-{uuid4()}")
 
     async def _fence(self) -> None:
         await fence(self._stores.settings, self._system.folder)
