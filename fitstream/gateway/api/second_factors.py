@@ -119,7 +119,9 @@ async def renew(request: web.Request, person: Person) -> list[str]:
     async with request.app[REPO].transaction() as db:
         if not (await standing(request, db, person.account_no)).is_on:
             raise second_factor.no_factor()
-        codes = await second_factor.renew_recovery_codes(db, person.account_no)
+        codes = await second_factor.renew_recovery_codes(
+            db, request.app[MASTERS], person.account_no
+        )
         subject = Subject("account", str(person.account_no))
         await audit.record(db, request[PRINCIPAL].actor, "account.recovery_codes", subject)
     return codes
