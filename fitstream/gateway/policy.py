@@ -155,6 +155,7 @@ _allow(_STAFF, "admin:pipeline")
 _allow({"admin", "analyst"}, "admin:train")
 _allow(
     {"admin"}, "admin:register", "admin:create_customer", "admin:account", "admin:consents",
+    "admin:people", "admin:add_person", "admin:change_person", "admin:person_standing",
     "admin:set_login", "admin:standing", "admin:roll", "admin:cancel", "admin:retry",
     "admin:letter_replay", "admin:letter_discard",
 )  # fmt: skip

@@ -34,10 +34,13 @@ class Viewer(msgspec.Struct, frozen=True):
     csrf: str
     now: datetime
     account_id: str
+    role: str = "admin"
 
     def shell(self, section: str) -> Shell:
         """What surrounds a page of `section`."""
-        return Shell(section=section, email=self.email, csrf=self.csrf, now=self.now)
+        return Shell(
+            section=section, email=self.email, csrf=self.csrf, now=self.now, role=self.role
+        )
 
 
 class CodePage(msgspec.Struct, frozen=True):
@@ -127,7 +130,7 @@ async def find_viewer(request: web.Request) -> Viewer | None:
         return None
     request[PRINCIPAL] = session
     email, account_id = session.email or "", session.account_id or ""
-    return Viewer(email, token, cookies.form_token(token), at, account_id)
+    return Viewer(email, token, cookies.form_token(token), at, account_id, session.role)
 
 
 async def show_login(request: web.Request) -> web.StreamResponse:

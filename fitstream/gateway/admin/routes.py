@@ -16,6 +16,7 @@ from fitstream.gateway.admin import (
     models,
     overview,
     own,
+    people,
     pipeline,
     upload_mapping,
     uploads,
@@ -60,9 +61,13 @@ _PAGES: list[tuple[str, PageHandler, str]] = [
     ("/mappings/{mapping}", upload_mapping.show_kept, "mapping"),
     ("/dead-letters", dead_letters.list_letters, "letters"),
     ("/dead-letters/{letter}", dead_letters.show_letter, "letter"),
+    ("/people", people.show_people, "people"),
 ]
 _FORMS: list[tuple[str, PageHandler, str]] = [
     ("/logout", door.log_out, "log_out"),
+    ("/people", people.add_person, "add_person"),
+    ("/people/{account}", people.change_person, "change_person"),
+    ("/people/{account}/standing", people.set_standing, "person_standing"),
     ("/customers/new", customers.register, "create_customer"),
     ("/customers/{customer}/weeks/{week}/roll", weeks.roll_week, "roll"),
     ("/customers/{customer}/devices", devices.add_device, "add_device"),

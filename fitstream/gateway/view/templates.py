@@ -35,6 +35,7 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True):
     csrf: str = ""
     now: datetime
     zone: str | None = None
+    role: str = ""
 
 
 def templates_dir() -> Path:
