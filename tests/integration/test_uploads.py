@@ -1,6 +1,8 @@
 """Uploads against the running system: dry run, ingestion, undo, and what hostile files do."""
 
 import asyncio
+import gzip
+import io
 import os
 import signal
 import sys
@@ -8,12 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fitstream.client import Client
 from fitstream.client.http import Api
 from fitstream.client.uploads import Upload, Uploads
 from fitstream.errors import Conflict, NotFound, Rejected
+from fitstream.legacydaily import COLUMNS
+from fitstream.repo import customers, daily
+from fitstream.repo.database import open_repo
+from fitstream.store import open_store
 from tests.conftest import RunningStack, clean_environ
 from tests.factories import post_csv
 from tests.real import (
@@ -344,6 +352,89 @@ async def test_a_mapping_is_previewed_kept_in_versions_and_recorded(
     await ingested(own(wearer), older)
     first = (await ledger_of(wearer))[0]
     assert (first["distance_m"], first["sleep_min"]) == (804.7, 5)
+
+
+def parquet_bomb() -> bytes:
+    """Some hundred bytes that say ten gigabytes: one long word, two thousand times."""
+    words = pa.DictionaryArray.from_arrays(
+        pa.array([0] * 2000, pa.int32()), pa.array(["x" * 5_000_000])
+    )
+    sink = io.BytesIO()
+    table = pa.table({"slot": ["2026-11-20T08:15:00Z"] * 2000, "steps": words})
+    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    return sink.getvalue()
+
+
+async def test_hostile_files_fail_alone_and_the_worker_lives(
+    admin: Client, stack: RunningStack, tmp_path: Path
+) -> None:
+    wearer = await new_wearer(admin)
+    uploads = own(wearer)
+    worker = stack.pid("worker")
+    hostile = {
+        "bomb.parquet": parquet_bomb(),
+        "bomb.csv.gz": gzip.compress(b"slot,steps\n" + b"0" * 1_200_000_000, 1),
+        "cut.parquet": b"PAR1" + bytes(range(256)) * 4,
+    }
+    for name, body in hostile.items():
+        path = tmp_path / name
+        path.write_bytes(body)
+        found = await settled(uploads, await uploads.send(path))
+        assert (found.state, found.phase) == ("failed", "checking"), name
+        assert found.error
+        await uploads.delete(found.id)
+    await checked(uploads, a_file(tmp_path, day_of_samples(last_monday(1))))
+    assert stack.pid("worker") == worker
+
+
+@pytest.mark.slow
+async def test_what_is_larger_than_allowed_is_refused_on_its_way(
+    admin: Client, tmp_path: Path
+) -> None:
+    wearer = await new_wearer(admin)
+    path = tmp_path / "large.csv"
+    path.write_bytes(b"slot,steps\n" + b"x" * 105_000_000)
+    with pytest.raises(Rejected) as error:
+        await own(wearer).send(path)
+    assert (error.value.code, error.value.status) == ("file_too_large", 413)
+    path.write_bytes(b"")
+    with pytest.raises(Rejected) as error:
+        await own(wearer).send(path)
+    assert error.value.code == "empty"
+
+
+@pytest.mark.slow
+async def test_the_daily_csv_becomes_days_without_its_tokens(
+    admin: Client, stack: RunningStack, tmp_path: Path
+) -> None:
+    wearer = await new_wearer(admin)
+    day = last_monday(1).date()
+    path = tmp_path / "daily.csv"
+    path.write_text(
+        f"{','.join(COLUMNS)}\n"
+        + ",".join(
+            {"auth_token": "not-for-anybody", "date": f"{day:%a %b %d} 14:03:22 UTC {day:%Y}",
+             "steps": "8123"}.get(name, "")
+            for name in COLUMNS
+        )
+        + "\n"
+    )  # fmt: skip
+    uploads = own(wearer)
+    upload = await checked(uploads, path)
+    assert upload.format == "legacy_daily"
+    assert upload.report is not None
+    assert upload.report.outcomes == {"new": 1}
+    async with open_store(stack.settings) as store:
+        async for found in store.list_objects(f"users/{wearer.customer.id}/uploads/"):
+            assert b"not-for-anybody" not in await store.get(found.key)
+    await ingested(uploads, upload)
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        number = (await customers.get_customer(db, wearer.customer.id)).customer_no
+        (kept,) = await daily.summaries_of(db, number, day, day)
+        assert (kept.steps, kept.origin) == (8123, upload.id)
+        assert await ledger_of(wearer) == []
+        await undone(uploads, upload)
+        assert await daily.summaries_of(db, number, day, day) == []
 
 
 async def sha_of(stack: RunningStack, wearer: Wearer, week: str) -> str:

@@ -1,0 +1,90 @@
+"""The pages of uploads in Chromium, against the running system: to the ledger and back."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, expect
+
+from fitstream.client import Client
+from tests.browser.test_admin_pages import enter
+from tests.browser.visits import LOOKS, Visit, visiting
+from tests.conftest import RunningStack
+from tests.real import last_monday, ledger_of, new_wearer, wait_for_rows
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(360)]
+WAIT_MS = 60_000
+
+
+@pytest.fixture(params=LOOKS)
+async def visit(
+    request: pytest.FixtureRequest, browser: Browser, stack: RunningStack
+) -> AsyncIterator[Visit]:
+    """An administrator's window in each look."""
+    async with visiting(browser, stack.gateway, request.param) as opened:
+        await enter(opened, stack)
+        yield opened
+
+
+async def test_a_file_is_mapped_checked_brought_in_and_taken_back(
+    visit: Visit, admin: Client, tmp_path: Path
+) -> None:
+    wearer = await new_wearer(admin, zone="Europe/Berlin")
+    day = f"{last_monday(1):%d.%m.%Y}"
+    path = tmp_path / "clinic.csv"
+    path.write_text(f"When;Walked (km);Pulse\n{day} 08:15;0,4;71\n{day} 08:30;0,1;9\n")
+    page, main = visit.page, visit.page.locator("main")
+
+    await visit.open(f"/admin/customers/{wearer.customer.id}/pipeline")
+    await expect(main).to_contain_text("No files yet")
+    await visit.check_sound()
+    await page.set_input_files("#file", path)
+    await page.get_by_role("button", name="Upload and check").click()
+    assert await visit.heading() == "clinic.csv"
+    link = page.get_by_role("link", name="Map the columns")
+    await expect(link).to_be_visible(timeout=WAIT_MS)
+    await visit.check_sound()
+
+    await link.click()
+    await visit.check_sound()
+    await page.get_by_label("What Walked (km) is").select_option("steps")
+    await page.get_by_label("Unit of Walked (km)").select_option("km")
+    await page.get_by_role("button", name="Show the first rows").click()
+    await expect(page.get_by_role("alert")).to_contain_text("steps has no unit km")
+    assert await page.locator("tr.wrong").count() == 1
+    await visit.page.get_by_label("What Walked (km) is").select_option("distance_m")
+    await page.get_by_role("button", name="Show the first rows").click()
+    await expect(page.get_by_role("region", name="First rows")).to_contain_text("400.0")
+    await visit.check_sound()
+    await page.get_by_role("button", name="Check the whole file").click()
+
+    bring = page.get_by_role("button", name="Bring in 1 row")
+    await expect(bring).to_be_visible(timeout=WAIT_MS)
+    await expect(page.locator("#rows")).to_contain_text("heart_rate_bpm")
+    await visit.check_sound()
+    await bring.click()
+    await expect(main).to_contain_text("are in the ledger", timeout=WAIT_MS)
+    (row,) = await wait_for_rows(wearer, 1)
+    assert row["distance_m"] == 400
+    await visit.check_sound()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(main).to_contain_text("Taken back", timeout=WAIT_MS)
+    assert await ledger_of(wearer) == []
+
+
+async def test_a_file_without_its_token_is_refused_before_it_is_kept(
+    visit: Visit, stack: RunningStack
+) -> None:
+    cookies = {c["name"]: c["value"] for c in await visit.page.context.cookies()}
+    for token in ("", "wrong"):
+        form = aiohttp.FormData({"csrf": token})
+        form.add_field("file", b"slot,steps\n", filename="x.csv")
+        async with (
+            aiohttp.ClientSession(cookies=cookies) as session,
+            session.post(f"{stack.gateway}/admin/uploads", data=form) as answer,
+        ):
+            assert answer.status == 403
+    await visit.open("/admin/uploads?state=deleted")
+    await expect(visit.page.locator("main")).to_contain_text("No such uploads")
+    await visit.check_sound()
