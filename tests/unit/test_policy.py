@@ -18,7 +18,7 @@ from tests.factories import SETTINGS
 
 PAGES = "admin:"
 OPEN_PAGES = {"admin:login", "admin:log_in", "admin:log_in_code", "admin:home"}
-FREE = {"rest", "path", "session", "grant", "uid", "object"}
+FREE = {"rest", "path", "session", "grant", "uid", "object", "mapping", "mail"}
 DEVICE = Principal("device", "k", customer_id="cus_1", device_id="dev_1")
 ADMIN_KEY = Principal("admin", "k", account_id="acc_1")
 ADMIN = Principal("admin", account_id="acc_1", email="a@example.org")
