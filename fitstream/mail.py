@@ -25,6 +25,8 @@ from fitstream.settings import Settings
 
 _DEADLINES = 3  # a mail takes several steps, each with its own time-out
 _KEPT = 500
+# Lines as long as SMTP allows: a link must not be broken, not even for readers of plain files.
+_POLICY = policy.SMTP.clone(max_line_length=998)
 _SHOWN = 100
 
 
@@ -125,7 +127,7 @@ def compose(
     """
     text = _templates().get_template(f"{template}.txt").render(values)
     subject, _, body = text.partition("\n")
-    message = EmailMessage(policy=policy.SMTP)
+    message = EmailMessage(policy=_POLICY)
     try:
         message["To"] = Address(addr_spec=to)  # one address, whatever commas are in it
         message["From"] = settings.mail_from

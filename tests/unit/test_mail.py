@@ -11,6 +11,7 @@ from fitstream.gateway.dev_mail import is_shown
 from fitstream.mail import FolderMailer, compose, mailer_of, read_written, written
 from fitstream.settings import Settings, load
 from tests.factories import SETTINGS
+from tests.fakes.smtp import smtp_server
 
 NOTICE = {"news": "password_changed", "link": "https://me.example.org/forgot"}
 
@@ -90,3 +91,45 @@ def test_mails_are_shown_on_loopback_only(
     fields: dict[str, object], host: str, shown: bool
 ) -> None:
     assert is_shown(settings(**fields), host) is shown
+
+
+def at_server(port: int) -> Settings:
+    return settings(smtp_host="127.0.0.1", smtp_port=port, smtp_security="none", smtp_timeout_s=5.0)
+
+
+async def test_a_server_gets_the_mail_with_its_link_whole() -> None:
+    async with smtp_server() as server:
+        config = at_server(server.port)
+        link = "https://me.example.org/reset?token=" + "a" * 64
+        values = {"link": link, "lifetime": "10 minutes"}
+        await mailer_of(config).send(compose(config, "job_1", "a@b.org", "reset", values))
+    (mail,) = server.mails
+    assert "To: a@b.org" in mail
+    assert f"\n{link}\r\n" in mail
+
+
+@pytest.mark.parametrize(
+    ("answer", "recipient", "kind"),
+    [
+        ("451 try later", "250 ok", Unavailable),
+        ("554 spam", "250 ok", Rejected),
+        ("250 ok", "450 greylisted", Unavailable),
+        ("250 ok", "550 no such user", Rejected),
+    ],
+)
+async def test_what_may_pass_is_tried_again_and_what_will_not_is_given_up(
+    answer: str, recipient: str, kind: type[Exception]
+) -> None:
+    async with smtp_server([answer], recipient) as server:
+        config = at_server(server.port)
+        with pytest.raises(kind):
+            await mailer_of(config).send(compose(config, "job_1", "a@b.org", "notice", NOTICE))
+    assert server.mails == []
+
+
+async def test_a_server_without_tls_gets_nothing_where_tls_is_asked_for() -> None:
+    async with smtp_server() as server:
+        config = msgspec.structs.replace(at_server(server.port), smtp_security="starttls")
+        with pytest.raises(Unavailable):
+            await mailer_of(config).send(compose(config, "job_1", "a@b.org", "notice", NOTICE))
+    assert server.mails == []
