@@ -13,6 +13,7 @@ from fitstream.gateway.api import invites
 from fitstream.gateway.api import profile as profile_views
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.passwords import hash_password
+from fitstream.gateway.recording import about_customer, consents_changed, standing_changed
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import capital, sentence_of
 from fitstream.repo import accounts, customers, people
@@ -65,6 +66,7 @@ async def set_consents(request: web.Request, _: Viewer) -> web.StreamResponse:
     given = {purpose: purpose in posted for purpose in PURPOSES}
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
+        await consents_changed(db, request, customer, given)
         await customers.set_consents(db, customer.customer_no, given)
     return _done(request, "consents")
 
@@ -74,6 +76,7 @@ async def set_standing(request: web.Request, _: Viewer) -> web.StreamResponse:
     is_deactivated = (await request.post()).get("deactivated") == "1"
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
+        await standing_changed(db, request, customer, is_deactivated)
         await customers.set_deactivated(db, customer.customer_no, is_deactivated)
     return _done(request, "standing")
 
@@ -117,6 +120,7 @@ async def _store_login(request: web.Request, email: str, password: str) -> None:
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
         await accounts.set_customer_login(db, customer.customer_no, email, password_hash)
+        await about_customer(db, request, "customer.login_set", customer)
 
 
 def _done(request: web.Request, what: str) -> web.Response:

@@ -15,6 +15,7 @@ from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api.customers import CreateCustomer
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.recording import about_customer
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import sentence_of
@@ -121,7 +122,9 @@ async def _create(request: web.Request, posted: dict[str, str]) -> str:
     )
     async with request.app[REPO].transaction() as db:
         await programme_of(db, request[PRINCIPAL], wanted.programme)
-        return (await rows.create_customer(db, new)).id
+        made = await rows.create_customer(db, new)
+        await about_customer(db, request, "customer.created", made)
+        return made.id
 
 
 async def _form(

@@ -13,10 +13,12 @@ from fitstream.gateway.keys import REPO
 from fitstream.gateway.passwords import PASSWORD_MAX, hash_password
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.privacy import hides_persons, masked
+from fitstream.gateway.recording import about_customer, consents_changed, standing_changed
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.repo import accounts, customers
 from fitstream.repo.customers import Asker, Customer, NewCustomer
+from fitstream.repo.database import Db
 from fitstream.samples import Text
 
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
@@ -83,6 +85,7 @@ async def create_customer(request: web.Request) -> web.Response:
     async with request.app[REPO].transaction() as db:
         await programme_of(db, request[PRINCIPAL], wanted.programme)
         customer = await customers.create_customer(db, new)
+        await about_customer(db, request, "customer.created", customer)
     return answer(shown_to(request, customer), 201)
 
 
@@ -110,6 +113,7 @@ async def patch_customer(request: web.Request) -> web.Response:
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
         number = customer.customer_no
+        await _record(db, request, customer, change)
         await customers.update_profile(db, number, change.name, change.email)
         await customers.set_consents(db, number, _given(change.consents))
         if change.zone is not None and change.zone != customer.zone:
@@ -126,8 +130,20 @@ async def put_account(request: web.Request) -> web.Response:
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
         await accounts.set_customer_login(db, customer.customer_no, wanted.email, password_hash)
+        await about_customer(db, request, "customer.login_set", customer)
         account = await accounts.find_account(db, wanted.email)
     return answer({"account_id": account.id if account else None}, 201)
+
+
+async def _record(
+    db: Db, request: web.Request, customer: Customer, change: PatchCustomer
+) -> None:
+    fields = [name for name in ("zone", "email", "name") if getattr(change, name) is not None]
+    if fields:
+        await about_customer(db, request, "customer.changed", customer, fields)
+    await consents_changed(db, request, customer, _given(change.consents))
+    if change.deactivated is not None:
+        await standing_changed(db, request, customer, change.deactivated)
 
 
 def _asker(request: web.Request) -> Asker:

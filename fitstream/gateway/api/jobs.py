@@ -7,6 +7,7 @@ from aiohttp import web
 from fitstream.client import data, operations
 from fitstream.gateway.api.answers import after, answer, limit, page, without
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.recording import about_job
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
 from fitstream.repo import jobs
@@ -33,12 +34,14 @@ async def get_job(request: web.Request) -> web.Response:
 async def cancel_job(request: web.Request) -> web.Response:
     async with request.app[REPO].transaction() as db:
         await jobs.cancel(db, request.match_info["job"])
+        await about_job(db, request, "job.cancelled", request.match_info["job"])
         return _shown(await jobs.get_job(db, request.match_info["job"]), 202)
 
 
 async def retry_job(request: web.Request) -> web.Response:
     async with request.app[REPO].transaction() as db:
         await jobs.retry(db, request.match_info["job"])
+        await about_job(db, request, "job.retried", request.match_info["job"])
         return _shown(await jobs.get_job(db, request.match_info["job"]), 202)
 
 

@@ -13,6 +13,7 @@ from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import after, answer, body, limit, page, without
 from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.recording import about_job
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.ids import new_id
@@ -59,7 +60,9 @@ async def start_run(request: web.Request, wanted: CreateRun) -> str:
                 "budget_s": wanted.budget_s or app[SETTINGS].train_budget_s,
             },
         )
-        return await jobs.insert_job(db, new)
+        job_id = await jobs.insert_job(db, new)
+        await about_job(db, request, "training.started", job_id)
+        return job_id
 
 
 async def list_runs(request: web.Request) -> web.Response:

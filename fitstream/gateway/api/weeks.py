@@ -11,6 +11,7 @@ from fitstream.combined import combine
 from fitstream.errors import NotFound
 from fitstream.gateway.api.answers import after, answer, limit, now, page
 from fitstream.gateway.keys import REPO, STORE
+from fitstream.gateway.recording import about_customer
 from fitstream.gateway.routes import Route
 from fitstream.ids import new_id
 from fitstream.merge import NAMES
@@ -73,6 +74,7 @@ async def roll_week(request: web.Request) -> web.Response:
             customer_no=customer.customer_no,
         )
         job_id = await jobs.insert_job(db, new)
+        await about_customer(db, request, "week.roll_asked", customer)
         waiting = await weeks.force_roll(db, customer.customer_no, week, job_id)
         if waiting != job_id:
             await jobs.cancel(db, job_id)  # another roll of this week waits already
