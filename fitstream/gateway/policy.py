@@ -136,12 +136,12 @@ _allow({"customer", "device"}, "legacy_put_object")
 # Administrators' pages, which a session's cookie opens: by the name of the page
 _allow(
     _STAFF, "admin:overview", "admin:live", "admin:customers", "admin:customer", "admin:explore",
-    "admin:weeks", "admin:week", "admin:file", "admin:forecast", "admin:devices", "admin:models",
-    "admin:run", "admin:jobs", "admin:job", "admin:log_out", "admin:unknown",
+    "admin:weeks", "admin:week", "admin:file", "admin:forecast", "admin:devices", "admin:device",
+    "admin:models", "admin:run", "admin:jobs", "admin:job", "admin:log_out", "admin:unknown",
 )  # fmt: skip
 _allow(
     {"admin", "support"}, "admin:letters", "admin:letter", "admin:add_device",
-    "admin:remove_device",
+    "admin:remove_device", "admin:change_device", "admin:rotate_key",
 )  # fmt: skip
 _allow(
     {"admin", "support"}, "admin:uploads", "admin:customer_uploads", "admin:upload",

@@ -85,13 +85,18 @@ async def list_devices(request: web.Request) -> web.Response:
 async def patch_device(request: web.Request) -> web.Response:
     change = await body(request, PatchDevice)
     async with request.app[REPO].transaction() as db:
-        device = await _device(db, request)
-        await change_device(db, device, change)
-        given = msgspec.structs.asdict(change)
-        fields = [name for name, value in given.items() if value is not UNSET]
-        await note(db, request, "device.changed", device, *fields)
-        changed = await devices.get_device(db, device.customer_no, device.id)
+        changed = await apply(db, request, change)
     return answer(shown(changed))
+
+
+async def apply(db: Db, request: web.Request, change: PatchDevice) -> Device:
+    """The device of the path with what is given, in the caller's transaction."""
+    device = await _device(db, request)
+    await change_device(db, device, change)
+    given = msgspec.structs.asdict(change)
+    fields = [name for name, value in given.items() if value is not UNSET]
+    await note(db, request, "device.changed", device, *fields)
+    return await devices.get_device(db, device.customer_no, device.id)
 
 
 async def change_device(db: Db, device: Device, change: PatchDevice) -> None:
@@ -119,13 +124,19 @@ async def create_device_key(request: web.Request) -> web.Response:
     """Another key; the one before ends now, or after the overlap that the caller names."""
     wanted = await body(request, RotateKey) if request.can_read_body else RotateKey()
     async with request.app[REPO].transaction() as db:
-        device = await _device(db, request)
-        if device.removed_at is not None:
-            raise Rejected("device_removed", "the device was removed; add a new one", 409)
-        old_until = await _end_old(db, device, timedelta(seconds=wanted.overlap_s))
-        key = await issue_key(request.app, db, device.device_no)
-        await note(db, request, "device.key_rotated", device)
-    return answer(data.KeyMade(key.text, old_until or now(request)), 201)
+        made = await rotate(db, request, wanted)
+    return answer(made, 201)
+
+
+async def rotate(db: Db, request: web.Request, wanted: RotateKey) -> data.KeyMade:
+    """Another key of the device of the path. Raises Rejected(device_removed)."""
+    device = await _device(db, request)
+    if device.removed_at is not None:
+        raise Rejected("device_removed", "the device was removed; add a new one", 409)
+    old_until = await _end_old(db, device, timedelta(seconds=wanted.overlap_s))
+    key = await issue_key(request.app, db, device.device_no)
+    await note(db, request, "device.key_rotated", device)
+    return data.KeyMade(key.text, old_until or now(request))
 
 
 async def _end_old(db: Db, device: Device, overlap: timedelta) -> datetime | None:
