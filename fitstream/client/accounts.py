@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from fitstream.client.access import SessionShown
+from fitstream.client.access import Ended, SessionShown
 from fitstream.client.data import Items, LoggedIn
 from fitstream.client.http import Api, Call
 from fitstream.client.operations import JobAsked
@@ -83,6 +83,11 @@ class AccountCalls:
     async def sessions(self) -> list[SessionShown]:
         """Live sessions of the account, the one used last first."""
         return (await self._get("/v1/me/sessions", Items[SessionShown])).items
+
+    async def end_other_sessions(self) -> Ended:
+        """Ends every session of the account but this one."""
+        answer = await self._api.send(Call("DELETE", "/v1/me/sessions"))
+        return msgspec.json.decode(answer.body, type=Ended)
 
     async def end_session(self, session_id: str) -> None:
         """Ends one session of the account; raises NotFound."""

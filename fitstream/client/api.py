@@ -36,6 +36,7 @@ from fitstream.client.operations import (
     Run,
     RunAsked,
 )
+from fitstream.client.system_calls import SystemCalls
 from fitstream.client.trace import Trace
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ _READ_ATTEMPTS = 3
 _POST_ATTEMPTS = 8
 
 
-class Client(AccessCalls, AccountCalls, DeviceCalls):
+class Client(AccessCalls, AccountCalls, DeviceCalls, SystemCalls):
     """Every call of one caller. All raise the kinds of `errors`, as `Api.send` says."""
 
     def __init__(self, api: Api) -> None:

@@ -20,6 +20,7 @@ from fitstream.gateway.routes import JSON, UNSAFE, Route
 from fitstream.gateway.view.reference import Reference, make_reference
 
 VERSION = "1"
+FORM = "application/x-www-form-urlencoded"
 _PATH_PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _PRIVATE = re.compile(r"#/components/schemas/_")
 _CHANGES = frozenset({"PUT", "PATCH", "DELETE"})
@@ -215,11 +216,11 @@ def is_open(route: Route) -> bool:
 
 def problems_of(route: Route, *, is_changed: bool = False) -> list[int]:
     """The statuses of problems that the route may answer with."""
-    found = {429, 503, *route.problems}
+    found = {401, 429, 503, *route.problems}  # a wrong credential is refused wherever it comes
     if route.writes:
         found.add(406)
     if not is_open(route):
-        found |= {401, 403}
+        found.add(403)
     if "{" in route.path:
         found |= {404, 422}
     if route.query:
@@ -271,7 +272,7 @@ def _described(parameter: Parameter, where: str) -> dict[str, Any]:
 def _body(route: Route, schema_of: Mapping[int, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for media in route.reads:
-        is_typed = media == JSON and route.takes is not None
+        is_typed = media in (JSON, FORM) and route.takes is not None
         schema = schema_of[id(route.takes)] if is_typed else {"type": "string"}
         content[media] = {"schema": schema}
         if is_typed and route.example is not None:

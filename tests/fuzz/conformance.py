@@ -58,7 +58,7 @@ def _name(operation: APIOperation[Any, Any, Any, Any]) -> str:
 def fuzz(
     operation: APIOperation[Any, Any, Any, Any],
     sessions: dict[str, requests.Session],
-    named: dict[str, str],
+    named: dict[str, dict[str, str]],
     examples: int,
     seeded: int,
 ) -> list[str]:
@@ -80,8 +80,8 @@ def fuzz(
     )
     @given(case=strategy, is_named=st.booleans())
     def call(case: Case, is_named: bool) -> None:
-        _tame(case, named if is_named else {})
         for role, session in sessions.items():
+            _tame(case, named[role] if is_named else {})
             findings.extend(f"as {role}: {found}" for found in _call(case, session))
 
     call()

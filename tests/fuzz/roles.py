@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from fitstream.client import Client
 from fitstream.gateway.policy import SCOPES
-from tests.real import at, last_monday, new_wearer, wait_for_rows
+from tests.real import Wearer, at, last_monday, new_wearer, wait_for_rows
 
 PASSWORD = "a long and quiet walk"
 ROLES = ("anonymous", "device", "customer", "program", "support", "analyst", "admin")
@@ -15,17 +15,16 @@ class Cast(NamedTuple):
     """Credentials by role, and a value for the names of paths."""
 
     tokens: dict[str, str]
-    named: dict[str, str]
+    named: dict[str, dict[str, str]]
 
 
 async def make_cast(admin: Client, admin_key: str) -> Cast:
-    """New accounts of every role, and a customer with a device, rows and a week.
+    """New accounts of every role, and customers with a device, rows and a week.
 
-    The administrator is one of its own too: what a random call does to it must not end the run.
+    The customer who calls is another than the one whom staff and programs change, so that nobody
+    ends their session; and the administrator is one of its own.
     """
-    wearer = await new_wearer(admin, email=f"{uuid4().hex[:12]}@example.org")
-    await wearer.post([{"slot": at(last_monday(), i), "steps": i} for i in range(4)])
-    await wait_for_rows(wearer, 4)
+    wearer, other = await _wearer(admin), await _wearer(admin)
     login = f"{uuid4().hex[:12]}@example.org"
     await admin.set_login(wearer.customer.id, login, PASSWORD)
     tokens = {
@@ -38,6 +37,17 @@ async def make_cast(admin: Client, admin_key: str) -> Cast:
         email = f"{role}-{uuid4().hex[:8]}@example.org"
         await admin.create_staff(email, role, password=PASSWORD)
         tokens[role] = (await admin.as_who("").login(email, PASSWORD)).token
+    own, others = await _names(admin, wearer), await _names(admin, other)
+    return Cast(tokens, {role: own if role == "customer" else others for role in ROLES})
+
+
+async def _wearer(admin: Client) -> Wearer:
+    wearer = await new_wearer(admin)
+    await wearer.post([{"slot": at(last_monday(), i), "steps": i} for i in range(4)])
+    await wait_for_rows(wearer, 4)
+    return wearer
+
+
+async def _names(admin: Client, wearer: Wearer) -> dict[str, str]:
     week = (await admin.weeks(wearer.customer.id)).items[0].week
-    named = {"customer": wearer.customer.id, "device": wearer.device.id, "week": week}
-    return Cast(tokens, named)
+    return {"customer": wearer.customer.id, "device": wearer.device.id, "week": week}

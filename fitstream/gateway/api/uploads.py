@@ -220,7 +220,7 @@ def _routes(home: str, prefix: str) -> tuple[Route, ...]:
             "POST", home, create_upload, f"create_{prefix}upload",
             gives=shapes.Upload, status=201, query=(*_NEW, *(() if prefix else ("programme",))),
             tag="uploads", summary=f"Upload a file{whose}; its dry run begins",
-            reads=_FILE, problems=(408, 413, 415, 422, 429), is_keyed=False,
+            reads=_FILE, problems=(404, 408, 413, 415, 422, 429), is_keyed=False,
         ),
         Route(
             "GET", home, list_uploads, f"{prefix}uploads",
