@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from fitstream.errors import NotFound
-from fitstream.repo.database import Db, execute, fetch, fetch_one
+from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -159,6 +159,12 @@ async def insert_members(db: Db, dataset_hash: str, weeks: Sequence[PinnedWeek])
     numbers = [week.customer_no for week in weeks]
     names, versions = [week.week for week in weeks], [week.version for week in weeks]
     await execute(db, "models.insert_member", dataset_hash, numbers, names, versions)
+
+
+async def withdrawn_members(db: Db, dataset_hash: str) -> int:
+    """How many customers of a dataset do not consent to training any more, or are gone."""
+    found: int = await fetch_value(db, "models.withdrawn_members", dataset_hash)
+    return found
 
 
 async def insert_model(db: Db, new: NewModel) -> None:

@@ -27,6 +27,8 @@ async def train_cohort(context: JobContext) -> None:
     """Ends with a champion, or with the reason why the data does not suffice."""
     recipe = msgspec.convert(context.job.payload["recipe"], Recipe)
     dataset_hash = str(context.job.payload["dataset_hash"])
+    if await _is_withdrawn(context, dataset_hash, recipe):
+        return
     home = folder(context.programme_no, dataset_hash)
     keys = [key async for key in context.store.list_keys(f"{home}/part-")]
     parts = [await context.store.get(key) for key in keys]
@@ -38,6 +40,27 @@ async def train_cohort(context: JobContext) -> None:
     else:
         await _register(context, run.artifact, dataset_hash)
     checkpoint.unlink(missing_ok=True)
+
+
+async def _is_withdrawn(context: JobContext, dataset_hash: str, recipe: Recipe) -> bool:
+    """Whether somebody's consent has ended since the dataset was pinned: then nothing of it is
+    read, and a dataset without them is prepared instead."""
+    async with context.repo.transaction() as db:
+        gone = await models.withdrawn_members(db, dataset_hash)
+        if not gone:
+            return False
+        verdict = f"the consent of {gone} in the dataset has ended; it is prepared anew"
+        new = NewJob(
+            kind="cohort_prepare",
+            queue="light",
+            dedupe_key=f"cohort:{context.programme_no}:after:{context.job.id}",
+            programme_no=context.programme_no,
+            payload={"targets": recipe.targets, "budget_s": recipe.budget_s},
+        )
+        await jobs.insert_job(db, new)
+        await models.finish_run(db, context.job.id, {"verdict": verdict}, None)
+        await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
+    return True
 
 
 def _checkpoint_of(job_id: str) -> Path:

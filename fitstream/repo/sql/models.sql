@@ -32,6 +32,13 @@ WHERE c.programme_no = $1 AND c.deactivated_at IS NULL AND w.closed_at IS NOT NU
   AND w.week >= $2
 ORDER BY c.id, w.week
 
+-- name: withdrawn_members
+-- Whose weeks a dataset holds without a consent that stands.
+SELECT count(DISTINCT m.customer_no) FROM dataset_member m
+LEFT JOIN customer c USING (customer_no)
+LEFT JOIN consent t ON t.customer_no = m.customer_no AND t.purpose = 'training'
+WHERE m.dataset_hash = $1 AND (c.customer_no IS NULL OR t.granted IS NOT TRUE)
+
 -- name: insert_model
 -- A trained model.
 INSERT INTO model (id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256)
