@@ -1,6 +1,7 @@
 """One system for all tests of faults that need no proxies: each starts the processes it wants."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -29,3 +30,17 @@ async def stores(system: System) -> AsyncIterator[Observed]:
 def fleets() -> list[Fleet]:
     """Everybody who has posted to that system so far: all of it must always be right."""
     return []
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The cells that were tried as a table: what was posted meanwhile, how soon all was at rest."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
+    cells = [cell for each in reports for name, cell in each.user_properties if name == "cell"]
+    if cells:
+        terminalreporter.section(f"{len(cells)} cells of the fault matrix")
+        terminalreporter.write_line(
+            "| victim | fault | acknowledged rows | wrong | at rest after s |"
+        )
+        terminalreporter.write_line("|---|---|---|---|---|")
+    for cell in cells:
+        terminalreporter.write_line(f"| {' | '.join(str(part) for part in cell)} |")

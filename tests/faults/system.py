@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGTERM
 
 import msgspec
 
@@ -70,7 +71,9 @@ def temporary_folder() -> Iterator[Path]:
 def running_up(folder: Path, settings: Mapping[str, str], *options: str) -> Iterator[RunFile]:
     """`fitstream up` on `folder` until the block ends; what its run.json says."""
     log = folder / "up.log"
-    command = [sys.executable, "-m", "fitstream", "up", "--data", str(folder), *options]
+    launched = ["fitstream.stack.launch", str(os.getpid()), str(int(SIGTERM)), "-"]  # ends with us
+    python = [sys.executable, "-m"]
+    command = [*python, *launched, *python, "fitstream", "up", "--data", str(folder), *options]
     for option in ("--port", "--pages-port"):  # not the usual ones: other stacks may want them
         command += [option, str(free_port())]
     with log.open("wb") as out:

@@ -6,7 +6,7 @@ every invariant is checked.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from time import monotonic
@@ -85,16 +85,22 @@ async def place() -> AsyncIterator[Place]:
 
 
 @pytest.mark.parametrize(("victim", "how"), CELLS)
-async def test_nothing_is_lost_and_all_comes_to_rest(victim: str, how: str, place: Place) -> None:
+async def test_nothing_is_lost_and_all_comes_to_rest(
+    victim: str, how: str, place: Place, record_property: Callable[[str, object], None]
+) -> None:
     order = Order(2, 15, seed=crc32(f"{victim} {how}".encode()), faults="many")
     posting = asyncio.create_task(place.system.post(order))
     await asyncio.sleep(0.5)
     await _strike(place, victim, how)
+    ended = monotonic()
     place.fleets.append(await asyncio.wait_for(posting, PATIENCE_S))
     await _rest(place.stores)
+    rest_s = monotonic() - ended
+    wrong = [*await place.stores.wrong(place.fleets), *await place.stores.archive_wrong()]
+    accepted = place.fleets[-1].totals.accepted
+    record_property("cell", (victim, how, f"{accepted:,}", len(wrong), f"{rest_s:.1f}"))
+    assert wrong == []
     assert place.fleets[-1].totals.finished == order.devices
-    assert await place.stores.wrong(place.fleets) == []
-    assert await place.stores.archive_wrong() == []
 
 
 async def _strike(place: Place, victim: str, how: str) -> None:
