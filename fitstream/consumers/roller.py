@@ -22,13 +22,14 @@ from fitstream.metrics import count
 from fitstream.repo import customers, jobs, samples, weeks
 from fitstream.repo.database import Repo
 from fitstream.repo.jobs import NewJob
-from fitstream.repo.weeks import Claim, NewVersion, WeekState
+from fitstream.repo.weeks import Claim, NewVersion, OpenPlace, Waiting, WeekState
 from fitstream.settings import Settings
 from fitstream.store import Store, Stored
 from fitstream.weekfile import WeekContent, short_sha
 
 log = get(__name__)
 _CLAIMED_AHEAD = 4  # weeks per roller at a time, so that nobody waits for the slowest of a round
+_LOOKED_AT = 2_000  # open weeks per look
 _RETRY_S = 10.0
 _ALARM_RETRY_S = 600.0
 _DAMAGED = "a file of the version before was damaged"
@@ -48,6 +49,7 @@ class Roller:
         self._repo = repo
         self._store = store
         self._settings = settings
+        self._looked = OpenPlace()
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -64,15 +66,22 @@ class Roller:
                     await asyncio.wait_for(stop.wait(), self._settings.roll_poll_s)
 
     async def close_due(self, now: datetime) -> int:
-        """Closes weeks that are complete, or whose grace is over; how many."""
+        """Closes weeks that are complete, or whose grace is over; how many.
+
+        Looks at a few thousand of those that have ended, the next call at the next ones.
+        """
         grace = slot_of(now - timedelta(hours=self._settings.grace_hours))
         silent = now - timedelta(hours=self._settings.device_silent_hours)
+        waiting = Waiting(slot_of(now), grace, silent)
         async with self._repo.transaction() as db:
-            closed = await weeks.close_due(db, slot_of(now), grace, silent)
-        if closed:
-            count("weeks_closed", len(closed))
-            log.info("weeks_closed", weeks=len(closed))
-        return len(closed)
+            found = await weeks.close_due(db, waiting, self._looked, _LOOKED_AT)
+        is_end = found is None or found.looked < _LOOKED_AT
+        self._looked = OpenPlace() if found is None or is_end else found.place
+        if found is None or not found.closed:
+            return 0
+        count("weeks_closed", found.closed)
+        log.info("weeks_closed", weeks=found.closed)
+        return found.closed
 
     async def roll_due(self) -> bool:
         """Rolls the weeks that are due now; whether there were any."""

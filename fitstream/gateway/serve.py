@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import resource
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -26,6 +28,7 @@ async def serve(
     Only a port that `is_shared` on purpose may have other listeners: the kernel would hand them
     half of what is meant for us. Raises Halted when the port is taken.
     """
+    _allow_connections()
     runner = Runner(
         app,
         access_log=None,
@@ -43,6 +46,13 @@ async def serve(
         await runner.cleanup()
 
 
+def _allow_connections() -> None:
+    """As many open files as the machine lets us have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _start(site: web.TCPSite, host: str, port: int) -> None:
     try:
         await site.start()
@@ -50,4 +60,4 @@ async def _start(site: web.TCPSite, host: str, port: int) -> None:
         if error.errno != errno.EADDRINUSE:
             raise
         text = f"port {port} of {host} is taken: stop what listens there, or choose another --port"
-        raise Halted(text) from error
+        raise Halted(text, "port_taken") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -10,11 +10,36 @@ from fitstream.errors import Conflict, NotFound
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
 
-class ClosedWeek(msgspec.Struct, frozen=True):
-    """A week that has just closed."""
+class Looked(msgspec.Struct, frozen=True):
+    """How many weeks were closed, of how many looked at, and the last of these."""
 
+    closed: int
+    looked: int
+    end_slot: int
     customer_no: int
     week: str
+
+    @property
+    def place(self) -> "OpenPlace":
+        """Where the next look begins."""
+        return OpenPlace(self.end_slot, self.customer_no, self.week)
+
+
+class OpenPlace(NamedTuple):
+    """A place among the open weeks, in the order in which they end."""
+
+    end_slot: int = -(2**31)
+    customer_no: int = 0
+    week: str = ""
+
+
+class Waiting(NamedTuple):
+    """What closes a week: its end has passed and all devices heard of `silent_since` are complete,
+    or it ended by `grace_slot`."""
+
+    now_slot: int
+    grace_slot: int
+    silent_since: datetime
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -99,11 +124,10 @@ class WeekCounts(msgspec.Struct, frozen=True):
     versions: int
 
 
-async def close_due(
-    db: Db, now_slot: int, grace_slot: int, silent_since: datetime
-) -> list[ClosedWeek]:
-    """Closes weeks that end by `now_slot` and are complete, or end by `grace_slot`."""
-    return await fetch(db, ClosedWeek, "weeks.close_due", now_slot, grace_slot, silent_since)
+async def close_due(db: Db, waiting: Waiting, behind: OpenPlace, limit: int) -> Looked | None:
+    """Closes what is to be closed of the next `limit` open weeks that have ended; None when there
+    are none behind `behind`. A repeat closes nothing twice."""
+    return await fetch_one(db, Looked, "weeks.close_due", *waiting, *behind, limit)
 
 
 async def claim_due(

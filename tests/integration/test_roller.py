@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from fitstream.consumers import roller
 from fitstream.consumers.roller import Roller
 from fitstream.errors import Conflict, Unavailable
 from fitstream.repo import customers, weeks
-from fitstream.repo.database import Repo
+from fitstream.repo.database import Db, Repo
+from fitstream.repo.weeks import OpenPlace, Waiting, WeekRow
 from fitstream.settings import Settings
 from fitstream.store import Store, Stored, open_store
 from tests.ledgered import FIRST, new_ledger_wearer
@@ -102,15 +104,15 @@ async def test_a_week_closes_when_its_devices_are_complete_and_not_before(
     week = await wearer.week()
     async with repo.transaction() as db:
         silent = datetime(1970, 1, 1, tzinfo=UTC)
-        waiting = await weeks.close_due(db, week.end_slot + 1, week.end_slot - 1, silent)
-        assert wearer.customer_no not in [closed.customer_no for closed in waiting]
+        await close_all(db, week, silent)
+        assert not await is_closed(db, wearer.customer_no, week)
         await db.execute(
             "UPDATE device SET complete_through = $2 WHERE customer_no = $1",
             wearer.customer_no,
             week.end_slot,
         )
-        closed = await weeks.close_due(db, week.end_slot + 1, week.end_slot - 1, silent)
-    assert wearer.customer_no in [each.customer_no for each in closed]
+        await close_all(db, week, silent)
+        assert await is_closed(db, wearer.customer_no, week)
 
 
 async def test_a_silent_device_does_not_hold_a_week_open(repo: Repo, wearer: Wearer) -> None:
@@ -118,8 +120,47 @@ async def test_a_silent_device_does_not_hold_a_week_open(repo: Repo, wearer: Wea
     week = await wearer.week()
     async with repo.transaction() as db:
         future = datetime(2200, 1, 1, tzinfo=UTC)
-        closed = await weeks.close_due(db, week.end_slot + 1, week.end_slot - 1, future)
-    assert wearer.customer_no in [each.customer_no for each in closed]
+        await close_all(db, week, future)
+        assert await is_closed(db, wearer.customer_no, week)
+
+
+async def test_few_weeks_at_a_time_are_looked_at_and_all_in_the_end(
+    repo: Repo, services: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roller, "_LOOKED_AT", 3)
+    week = "1999-W01"
+    async with repo.transaction() as db:
+        await db.execute("DELETE FROM week_state WHERE week = $1", week)
+        await db.execute(
+            "INSERT INTO week_state (customer_no, week, start_slot, end_slot)"
+            " SELECT -n, $1, 1, 673 FROM generate_series(1, 10) n",
+            week,
+        )
+    async with open_store(services) as store:
+        one = Roller(repo, store, services)
+        for _ in range(200):
+            await one.close_due(datetime.now(UTC))
+            async with repo.connection() as db:
+                query = "SELECT count(*) FROM week_state WHERE week = $1 AND closed_at IS NULL"
+                if not await db.fetchval(query, week):
+                    break
+        else:
+            pytest.fail("some weeks were never looked at")
+    async with repo.transaction() as db:
+        seqs = await db.fetch("SELECT dirty_seq FROM week_state WHERE week = $1", week)
+        await db.execute("DELETE FROM week_state WHERE week = $1", week)
+    assert [row["dirty_seq"] for row in seqs] == [2] * 10  # closing is one change, once
+
+
+async def close_all(db: Db, week: WeekRow, silent_since: datetime) -> None:
+    """Looks at every open week as if this one had just ended."""
+    waiting = Waiting(week.end_slot + 1, week.end_slot - 1, silent_since)
+    await weeks.close_due(db, waiting, OpenPlace(), 1_000_000)
+
+
+async def is_closed(db: Db, customer_no: int, week: WeekRow) -> bool:
+    found = await weeks.get_week(db, customer_no, week.week)
+    return found.closed_at is not None
 
 
 async def test_a_move_keeps_closed_weeks_and_shifts_the_weeks_to_come(

@@ -1,26 +1,47 @@
--- name: close_due -> ClosedWeek
--- Closes weeks whose every active device is complete, or whose grace is over; once each.
-UPDATE week_state w SET closed_at = now(), dirty_seq = dirty_seq + 1
-WHERE (w.customer_no, w.week) IN (
-    SELECT o.customer_no, o.week FROM week_state o
-    WHERE o.closed_at IS NULL AND o.end_slot <= $1 AND (
-        o.end_slot <= $2 OR NOT EXISTS (
+-- name: close_due -> Looked
+-- Looks at some open weeks behind a place and closes those whose every active device is complete,
+-- or whose grace is over; once each. Says how many, and where it has come to.
+WITH looked AS MATERIALIZED (
+    SELECT o.customer_no, o.week, o.end_slot FROM week_state o
+    WHERE o.closed_at IS NULL AND o.end_slot <= $1
+      AND (o.end_slot, o.customer_no, o.week) > ($4, $5, $6)
+    ORDER BY o.end_slot, o.customer_no, o.week LIMIT $7
+), ready AS (
+    SELECT w.customer_no, w.week FROM week_state w
+    WHERE w.closed_at IS NULL AND (w.customer_no, w.week) IN (
+        SELECT o.customer_no, o.week FROM looked o
+        WHERE o.end_slot <= $2 OR NOT EXISTS (
             SELECT FROM device d WHERE d.customer_no = o.customer_no AND d.removed_at IS NULL
               AND d.last_contact_at > $3 AND coalesce(d.complete_through, 0) < o.end_slot))
-    ORDER BY o.end_slot LIMIT 500 FOR UPDATE SKIP LOCKED)
-RETURNING w.customer_no, w.week
+    ORDER BY w.customer_no, w.week FOR UPDATE SKIP LOCKED
+), closed AS (
+    UPDATE week_state w SET closed_at = now(), dirty_seq = dirty_seq + 1 FROM ready r
+    WHERE w.customer_no = r.customer_no AND w.week = r.week
+    RETURNING w.week
+)
+SELECT (SELECT count(*) FROM closed) AS closed, count(*) OVER () AS looked,
+       end_slot, customer_no, week
+FROM looked ORDER BY end_slot DESC, customer_no DESC, week DESC LIMIT 1
 
 -- name: claim_due -> Claim
 -- Takes a lease on weeks that are due: quiet long enough, late long enough, or asked for by hand.
+WITH forced AS MATERIALIZED (
+    SELECT o.customer_no, o.week, o.lease_owner IS NOT NULL AS is_taken_over FROM week_state o
+    WHERE o.forced_job_id IS NOT NULL AND (o.lease_until IS NULL OR o.lease_until < now())
+    LIMIT $5 FOR UPDATE SKIP LOCKED
+), quiet AS MATERIALIZED (
+    SELECT o.customer_no, o.week, o.lease_owner IS NOT NULL AS is_taken_over FROM week_state o
+    WHERE o.closed_at IS NOT NULL AND o.dirty_seq > o.rolled_seq AND o.forced_job_id IS NULL
+      AND (o.lease_until IS NULL OR o.lease_until < now())
+      AND now() >= least(o.last_changed_at + make_interval(secs => $3),
+          greatest(o.closed_at, o.first_dirty_at) + make_interval(secs => $4))
+    ORDER BY o.last_changed_at LIMIT $5 FOR UPDATE SKIP LOCKED
+), due AS (
+    SELECT * FROM forced UNION ALL SELECT * FROM quiet LIMIT $5
+)
 UPDATE week_state w SET lease_owner = $1, lease_until = now() + make_interval(secs => $2),
     lease_epoch = lease_epoch + 1, attempts = attempts + 1
-FROM customer c, (
-    SELECT o.customer_no, o.week, o.lease_owner IS NOT NULL AS is_taken_over FROM week_state o
-    WHERE (o.lease_until IS NULL OR o.lease_until < now()) AND (
-        o.forced_job_id IS NOT NULL OR (o.closed_at IS NOT NULL AND o.dirty_seq > o.rolled_seq
-        AND now() >= least(o.last_changed_at + make_interval(secs => $3),
-            greatest(o.closed_at, o.first_dirty_at) + make_interval(secs => $4))))
-    ORDER BY o.last_changed_at LIMIT $5 FOR UPDATE SKIP LOCKED) due
+FROM customer c, due
 WHERE c.customer_no = w.customer_no AND (w.customer_no, w.week) = (due.customer_no, due.week)
 RETURNING w.customer_no, c.id AS customer_id, w.week, w.lease_epoch, due.is_taken_over
 
