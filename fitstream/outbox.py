@@ -90,7 +90,7 @@ class Outbox:
         }
         new = NewJob(
             kind=KIND,
-            queue="light",
+            queue="mail",  # of its own: nobody waits for a password behind a training
             dedupe_key=f"mail:{new_id('let')}",
             payload=payload,
             customer_no=customer_no,

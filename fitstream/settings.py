@@ -120,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     forecast_timeout_s: Positive = 600.0
     train_threads: Count = 1
     nightly_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 0
-    worker_queues: str = "train,forecast,light,uploads"
+    worker_queues: str = "train,forecast,light,uploads,mail"
 
     # Uploads
     upload_max_bytes: Count = 104_857_600

@@ -48,6 +48,7 @@ EXIT_RETRY = 75
 # A mail is tried until its deadline, and somebody waits for it.
 _ATTEMPTS = {"mail": 10_000}
 _DELAYS = {"mail": 60.0}
+_AT_ONCE = {"light": 2, "mail": 8}  # of jobs of one queue; a mail only waits for its server
 
 
 class Ended(NamedTuple):
@@ -257,7 +258,7 @@ def _worker(queue: str, runner: JobRunner, pool: Any, settings: Settings) -> Wor
         queue_name=queue_name(queue),
         redis_pool=pool,
         handle_signals=False,
-        max_jobs=2 if queue == "light" else 1,
+        max_jobs=_AT_ONCE.get(queue, 1),
         keep_result=0,
         poll_delay=0.2,
         health_check_interval=15,

@@ -42,6 +42,8 @@ QUICK = {
     "FITSTREAM_KEYS_POLL_S": "0.5",
     "FITSTREAM_INGEST_RATE_PER_S": "500",
     "FITSTREAM_INGEST_BURST": "5000",
+    "FITSTREAM_AUTH_RATE_PER_S": "50",
+    "FITSTREAM_AUTH_BURST": "2000",
 }
 START_TIMEOUT_S = 240  # the first start on a machine fetches the services' jars
 

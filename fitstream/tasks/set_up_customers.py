@@ -4,9 +4,11 @@ So that the first post of a device waits for neither. A repeat changes nothing.
 """
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 
+from fitstream.errors import Conflict
 from fitstream.repo import jobs, people
 from fitstream.repo.people import Folderless
 from fitstream.sealing import DataKeys, master_keys
@@ -50,4 +52,5 @@ async def make_folder(store: Store, customer_id: str) -> None:
     """The folder's own description; S3 knows no empty folders."""
     described = {"customer_id": customer_id, "layout": 1, "folders": FOLDERS}
     body = msgspec.json.format(msgspec.json.encode(described))
-    await store.put_new(f"users/{customer_id}/folder.json", body, "application/json")
+    with suppress(Conflict):  # described by another version of this program
+        await store.put_new(f"users/{customer_id}/folder.json", body, "application/json")
