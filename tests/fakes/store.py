@@ -23,6 +23,10 @@ class FakeStore(Store):
         outcome = "same" if there is not body else "created"
         return Stored(key, len(body), sha256(body).hexdigest(), outcome)  # type: ignore[arg-type]
 
+    async def replace(self, key: str, body: bytes) -> None:
+        self._check()
+        self.objects[key] = body
+
     async def get(self, key: str) -> bytes:
         self._check()
         if key not in self.objects:

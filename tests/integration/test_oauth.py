@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from fitstream import csrf
 from fitstream.client import Client
 from fitstream.repo.database import open_repo
 from tests.conftest import RunningStack
@@ -444,3 +445,59 @@ async def test_a_browser_that_comes_to_the_api_is_sent_to_the_page(
     async with http.get(f"/v1/oauth/authorize?{query}", allow_redirects=False) as response:
         assert response.status == 302
         assert "/oauth/authorize?response_type=code" in response.headers["Location"]
+
+
+async def test_a_customer_agrees_on_the_page_and_takes_it_back_there(
+    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who = await logged_in(admin)
+    cookie = {"Cookie": f"fs_me={who.token}"}
+    proof = csrf.token(stack.settings.secret_key, who.token)
+    query = program.query(challenge_of(VERIFIER))
+    page = f"{stack.pages}/oauth/authorize?{query}"
+    async with http.get(page, allow_redirects=False) as response:
+        assert response.status == 303
+        assert response.headers["Location"].startswith("/login?next=%2Foauth%2Fauthorize")
+    async with http.get(page, headers=cookie) as response:
+        text, rules = await response.text(), response.headers["Content-Security-Policy"]
+    assert "Coach asks" in text
+    assert "form-action 'self' https://coach.example.org;" in rules
+    form = {"query": query, "answer": "yes", csrf.FIELD: proof}
+    where = f"{stack.pages}/oauth/authorize"
+    bare = form | {csrf.FIELD: ""}
+    async with http.post(where, data=bare, headers=cookie, allow_redirects=False) as response:
+        assert response.status == 403
+    async with http.post(where, data=form, headers=cookie, allow_redirects=False) as response:
+        assert response.status == 303
+        code = back(response.headers["Location"])["code"]
+    given = await program.send(
+        "token", grant_type="authorization_code", code=code, redirect_uri=BACK,
+        code_verifier=VERIFIER,
+    )  # fmt: skip
+    token = given.body["access_token"]
+    assert await status_of(http, who, token) == 200
+    async with http.get(f"{stack.pages}/programs", headers=cookie) as response:
+        assert "Coach" in await response.text()
+    (grant,) = (await call(http, "GET", "/v1/me/grants", who.token)).body["items"]
+    async with http.post(
+        f"{stack.pages}/programs/{grant['id']}/withdraw",
+        data={csrf.FIELD: proof},
+        headers=cookie,
+        allow_redirects=False,
+    ) as response:
+        assert response.status == 303
+    assert await status_of(http, who, token) == 401
+
+
+async def test_the_page_sends_nobody_to_an_address_that_is_not_registered(
+    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who = await logged_in(admin)
+    query = program.query(challenge_of(VERIFIER), redirect_uri="https://thief.example.org/")
+    async with http.get(
+        f"{stack.pages}/oauth/authorize?{query}",
+        headers={"Cookie": f"fs_me={who.token}"},
+        allow_redirects=False,
+    ) as response:
+        assert response.status == 422
+        assert "thief.example.org" not in response.headers["Content-Security-Policy"]

@@ -102,6 +102,17 @@ async def test_keys_wrapped_before_a_rotation_open_while_the_old_secret_is_known
         await DataKeys(store, [NEW]).key_for("cus_1")
 
 
+async def test_a_key_that_was_wrapped_anew_needs_the_old_secret_no_more() -> None:
+    store = FakeStore()
+    before, both, after = settings(OLD_KEY), settings(KEY, OLD_KEY), settings(KEY)
+    key = await DataKeys(store, master_keys(before)).key_for("cus_1")
+    rotating = DataKeys(store, master_keys(both))
+    assert await rotating.rewrap("cus_1")
+    assert not await rotating.rewrap("cus_1")
+    assert not await rotating.rewrap("cus_gone")
+    assert await DataKeys(store, master_keys(after)).existing_key("cus_1") == key
+
+
 async def test_new_keys_are_wrapped_under_the_new_secret() -> None:
     store = FakeStore()
     key = await DataKeys(store, [NEW, OLD]).key_for("cus_1")
