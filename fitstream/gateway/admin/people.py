@@ -8,16 +8,18 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from fitstream.client.access import Staff
-from fitstream.client.data import Items, Programme
+from fitstream.client.data import Programme
 from fitstream.errors import Conflict, NotFound, Rejected
 from fitstream.gateway.admin.door import Viewer
-from fitstream.gateway.admin.reads import ask
-from fitstream.gateway.api import programmes as programme_views
 from fitstream.gateway.api import staff as views
+from fitstream.gateway.api.answers import after, cursor
 from fitstream.gateway.api.staff import CreateStaff, PatchStaff
+from fitstream.gateway.keys import REPO
 from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.scoping import within
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import capital, sentence_of
+from fitstream.repo import customers
 
 T = TypeVar("T")
 ROLES = {
@@ -31,6 +33,7 @@ _SAID = {
     "enabled": "The account may log in again.",
 }
 _ALL = "all"
+_SHOWN = 50
 _REFUSED = (Rejected, Conflict, NotFound)
 
 
@@ -93,17 +96,18 @@ async def set_standing(request: web.Request, viewer: Viewer) -> web.StreamRespon
 async def _page(
     request: web.Request, viewer: Viewer, status: int = 200, **more: str
 ) -> web.StreamResponse:
-    after = request.query.get("after", "")
-    found = await ask(request, views.list_staff, Items[Staff], after=after, limit="50")
-    known = await ask(request, programme_views.list_programmes, Items[Programme], limit="100")
+    position = after(request, int) or 0
+    found, following = await views.staff_after(request, position, _SHOWN)
+    async with request.app[REPO].connection() as db:
+        known = await customers.list_programmes(db, within(request))
     page = PeoplePage(
-        people=found.items,
+        people=found,
         own_id=viewer.account_id,
         roles=ROLES,
-        programmes=known.items,
+        programmes=[Programme(each.id, each.name) for each in known],
         may_all=request[PRINCIPAL].programmes is None,
-        first="/admin/people" if after else None,
-        following=f"/admin/people?after={found.next}" if found.next else None,
+        first="/admin/people" if position else None,
+        following=f"/admin/people?after={cursor(following)}" if following else None,
         **more,
     )
     return html(request, "admin/people.html", viewer.shell("people"), page, status)

@@ -67,13 +67,18 @@ async def make_staff(request: web.Request, wanted: CreateStaff) -> StaffMade:
 
 
 async def list_staff(request: web.Request) -> web.Response:
-    count = limit(request)
+    items, following = await staff_after(request, after(request, int) or 0, limit(request))
+    return page(items, following)
+
+
+async def staff_after(
+    request: web.Request, position: int, count: int
+) -> tuple[list[Staff], int | None]:
+    """A page of the staff that the caller manages, and the position of the next one."""
     async with request.app[REPO].connection() as db:
-        rows = await staff.list_staff(
-            db, after(request, int) or 0, count, request[PRINCIPAL].within()
-        )
+        rows = await staff.list_staff(db, position, count, request[PRINCIPAL].within())
         items = [await _shown(db, row) for row in rows]
-    return page(items, rows[-1].account_no if len(rows) == count else None)
+    return items, rows[-1].account_no if len(rows) == count else None
 
 
 async def get_staff(request: web.Request) -> web.Response:
