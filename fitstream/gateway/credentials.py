@@ -108,8 +108,8 @@ class KeyCache:
                 self._unknown.clear()
             self._unknown[key_id] = now
             return None
-        self._known[key_id] = row
-        return row
+        # What a refresh has put there meanwhile is newer: a revocation must not be undone by this.
+        return self._known.setdefault(key_id, row)
 
 
 def credential(authorization: str) -> str | None:
