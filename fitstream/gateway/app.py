@@ -54,6 +54,7 @@ from fitstream.gateway.keys import (
     MASTERS,
     OBSERVER,
     OUTBOX,
+    OVERVIEWS,
     PRODUCER,
     RATES,
     REPO,
@@ -71,6 +72,7 @@ from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.middlewares import guard
 from fitstream.gateway.openapi import Documented
 from fitstream.gateway.receiving import ROOM, UploadRoom
+from fitstream.gateway.recent import Recent
 from fitstream.gateway.retry_later import RetryLater
 from fitstream.gateway.routes import Route, route_table
 from fitstream.outbox import Outbox
@@ -83,6 +85,7 @@ from fitstream.store import Store, open_store
 T = TypeVar("T")
 Opener = Callable[[Settings], AbstractAsyncContextManager[T]]
 
+_OVERVIEW_S = 2.0
 API = (
     accounts,
     audit,
@@ -148,6 +151,7 @@ def make_app(
     provide(app, OBSERVER, observer)
     app.cleanup_ctx.append(_keys)
     app.cleanup_ctx.append(_guards)
+    app[OVERVIEWS] = Recent(_OVERVIEW_S)
     app[DOCUMENT] = Documented(api_routes())
     app[ROUTE_TABLE] = route_table(api_routes())
     add_routes(app)

@@ -1,5 +1,7 @@
 """Where the application keeps its resources: one typed key each."""
 
+from typing import Any
+
 from aiohttp import web
 
 from fitstream.broker import Observer, Producer
@@ -9,6 +11,7 @@ from fitstream.gateway.digest import Digest
 from fitstream.gateway.limits import InFlight, RateLimiter
 from fitstream.gateway.login_guard import LoginGuard
 from fitstream.gateway.openapi import Documented
+from fitstream.gateway.recent import Recent
 from fitstream.gateway.retry_later import RetryLater
 from fitstream.gateway.routes import Route
 from fitstream.outbox import Outbox
@@ -31,6 +34,7 @@ API_RATES = web.AppKey("api_rates", ApiRates)
 RATES = web.AppKey("rates", RateLimiter)
 RETRY_LATER = web.AppKey("retry_later", RetryLater)
 SIGNER = web.AppKey("signer", Signer)
+OVERVIEWS = web.AppKey("overviews", Recent[dict[str, Any]])
 DOCUMENT = web.AppKey("document", Documented)
 ROUTE_TABLE = web.AppKey("route_table", dict[str, Route])
 DIGEST = web.AppKey("digest", Digest)

@@ -52,12 +52,12 @@ def after(request: web.Request, kind: type[T]) -> T | None:
         raise Rejected("bad_cursor", "`after` is not a cursor of this list") from error
 
 
-def limit(request: web.Request) -> int:
-    """Entries per page, 50 by default. Raises Rejected(bad_limit)."""
-    text = request.query.get("limit", str(_LIMIT))
+def limit(request: web.Request, default: int = _LIMIT, most: int = LIMIT_MAX) -> int:
+    """Entries per page. Raises Rejected(bad_limit)."""
+    text = request.query.get("limit", str(default))
     wanted = int(text) if text.isdecimal() and len(text) <= _LIMIT_DIGITS else 0
-    if not 1 <= wanted <= LIMIT_MAX:
-        raise Rejected("bad_limit", f"`limit` must be a number from 1 to {LIMIT_MAX}")
+    if not 1 <= wanted <= most:
+        raise Rejected("bad_limit", f"`limit` must be a number from 1 to {most}")
     return wanted
 
 

@@ -1,6 +1,7 @@
 """What was measured: samples, local days and hours of a customer."""
 
-from datetime import timedelta
+import asyncio
+from datetime import date, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,8 @@ from fitstream.repo.database import Db
 from fitstream.score import score
 
 _DAYS_MAX = 400
+_DAYS_AT_ONCE = 31
+_DAY = timedelta(days=1)
 _USUAL_WEEKS = 4
 
 
@@ -49,9 +52,36 @@ async def list_days(request: web.Request) -> web.Response:
         first = day(request, "from", last - timedelta(days=6))
         if not 0 <= (last - first).days < _DAYS_MAX:
             raise Rejected("bad_range", f"`from` to `to` must be 1 to {_DAYS_MAX} days")
-        span = (day_bounds(first, customer.zone)[0], day_bounds(last, customer.zone)[1])
-        slots = combined.combine(await samples.rows_of(db, customer.customer_no, span))
-    return answer({"items": combined.days(slots, customer.zone, (first, last)), "next": None})
+    count, position = limit(request, _DAYS_MAX, _DAYS_MAX), after(request, int)
+    if position is not None:
+        first = max(first, _day_of(position) + _DAY)
+    ending = min(last, first + timedelta(days=count - 1))
+    items: list[dict[str, object]] = []
+    while first <= ending:
+        until = min(ending, first + timedelta(days=_DAYS_AT_ONCE - 1))
+        items += await _days(request, customer, (first, until))
+        first = until + _DAY
+    return page(items, ending.toordinal() if ending < last else None)
+
+
+async def _days(
+    request: web.Request, customer: Customer, span: tuple[date, date]
+) -> list[dict[str, object]]:
+    """Totals of a few days, computed beside the event loop: others wait for none of it."""
+    bounds = (day_bounds(span[0], customer.zone)[0], day_bounds(span[1], customer.zone)[1])
+    async with request.app[REPO].connection() as db:
+        rows = await samples.rows_of(db, customer.customer_no, bounds)
+    return await asyncio.to_thread(
+        lambda: combined.days(combined.combine(rows), customer.zone, span)
+    )
+
+
+def _day_of(position: int) -> date:
+    """The day a cursor names. Raises Rejected(bad_cursor)."""
+    try:
+        return date.fromordinal(position)
+    except (ValueError, OverflowError) as error:
+        raise Rejected("bad_cursor", "`after` is not a cursor of this list") from error
 
 
 async def hours(request: web.Request) -> web.Response:
@@ -62,7 +92,8 @@ async def hours(request: web.Request) -> web.Response:
         wanted = day(request, "day", local_day(slot_of(now(request)), zone))
         first = wanted - timedelta(weeks=_USUAL_WEEKS)
         span = (day_bounds(first, zone)[0], day_bounds(wanted, zone)[1])
-        slots = combined.combine(await samples.rows_of(db, customer.customer_no, span))
+        rows = await samples.rows_of(db, customer.customer_no, span)
+    slots = await asyncio.to_thread(combined.combine, rows)
     start, _ = day_bounds(wanted, zone)
     today = [slot for slot in slots if slot.slot >= start]
     past = [slot for slot in slots if slot.slot < start]

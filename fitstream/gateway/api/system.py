@@ -10,7 +10,7 @@ from fitstream.client import data, operations
 from fitstream.clock import slot_of
 from fitstream.errors import FitstreamError, Unavailable
 from fitstream.gateway.api.answers import answer, now
-from fitstream.gateway.keys import OBSERVER, PRODUCER, REPO
+from fitstream.gateway.keys import OBSERVER, OVERVIEWS, PRODUCER, REPO
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
 from fitstream.repo import jobs, pipeline, weeks
@@ -56,9 +56,14 @@ async def show_pipeline(request: web.Request) -> web.Response:
 
 
 async def overview(request: web.Request) -> dict[str, Any]:
-    """What GET /v1/pipeline answers; the overview page shows the same."""
+    """What GET /v1/pipeline answers, and the overview page shows; counted every few seconds."""
+    mine = within(request)
+    key = None if mine is None else tuple(mine)
+    return await request.app[OVERVIEWS].get(key, lambda: _counted(request, mine))
+
+
+async def _counted(request: web.Request, mine: list[int] | None) -> dict[str, Any]:
     async with request.app[REPO].connection() as db:
-        mine = within(request)
         people = await pipeline.customer_counts(db, mine)
         ledger = await pipeline.ledger_counts(db, mine)
         others = await pipeline.other_counts(db, mine)
