@@ -56,6 +56,11 @@ class DeviceCalls:
         call = Call("GET", _of(customer_id), attempts=_READ_ATTEMPTS)
         return msgspec.json.decode((await self._api.send(call)).body, type=Items[Device]).items
 
+    async def device(self, customer_id: str, device_id: str) -> Device:
+        """One device; raises NotFound."""
+        call = Call("GET", f"{_of(customer_id)}/{quote(device_id)}", attempts=_READ_ATTEMPTS)
+        return msgspec.json.decode((await self._api.send(call)).body, type=Device)
+
     async def begin_pairing(self, kind: str, name: str, app_version: str = "") -> PairingBegun:
         """Codes for a device that nobody knows yet: one to show, one to poll with."""
         body = {"kind": kind, "name": name, "app_version": app_version or None}

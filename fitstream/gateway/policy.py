@@ -73,10 +73,12 @@ _allow(
 _allow({"admin", "own"}, "put_profile", "put_picture", "delete_picture")
 _allow({"admin", "support", "own"}, "profile", "picture")
 _allow({"admin", "support"}, "invite")
-_allow({"admin"}, "import_customers", "export_customers", "patch_programme")
+_allow({"admin"}, "import_customers", "export_customers", "patch_programme", "take_second_factor")
 
 # Customers and their data
-_allow(_STAFF | {"own"}, "get_customer", "list_devices", scope="customers:read")
+_allow(
+    _STAFF | {"own"}, "get_customer", "list_devices", "get_device", scope="customers:read"
+)  # fmt: skip
 _allow(_STAFF, "programmes", "list_customers", scope="customers:read")
 _allow({"admin"}, "create_programme", "create_customer", "patch_customer", scope="customers:write")
 _allow({"admin"}, "put_account")

@@ -81,6 +81,7 @@ async def test_an_interval_out_of_its_range_is_refused_and_null_follows_the_depl
     assert (await admin.change_device(*ids, name="right wrist")).post_interval_s == 60
     found = await admin.change_device(*ids, post_interval_s=None)
     assert (found.post_interval_s, found.name) == (None, "right wrist")
+    assert await admin.device(*ids) == found
 
 
 async def test_an_old_key_works_until_the_overlap_of_its_rotation_ends(admin: Client) -> None:

@@ -225,8 +225,20 @@ async def test_a_cookie_keeps_the_session_but_not_for_another_site(stack: Runnin
         assert (await say(http, "GET", "/auth/user_info"))[1]["user"]["city"] == "Reno"
         async with http.get("/v1/me") as response:
             assert response.status == 401  # the API ignores cookies
+        jar = {cookie.key: cookie.value for cookie in http.cookie_jar}
         assert (await say(http, "POST", "/auth/logout"))[0] == 200
         assert (await say(http, "GET", "/auth/user_info"))[0] == 401
+        http.cookie_jar.update_cookies(jar)  # one that has ended keeps nobody from logging in again
+        assert (await say(http, "POST", "/auth/login", data=login))[0] == 201
+        assert (await say(http, "GET", "/auth/user_info"))[0] == 200
+
+
+async def test_another_site_logs_nobody_in(stack: RunningStack, old_http: ClientSession) -> None:
+    old = await new_old_client(stack, old_http)
+    login = {"username": old.username, "password": PASSWORD}
+    for headers, cookies in (({}, 1), ({"Sec-Fetch-Site": "cross-site"}, 0)):
+        async with old_http.post("/auth/login", data=login, headers=headers) as response:
+            assert (response.status, len(response.cookies)) == (201, cookies)
 
 
 async def test_one_connection_serves_them_all(stack: RunningStack) -> None:

@@ -82,6 +82,12 @@ async def list_devices(request: web.Request) -> web.Response:
     return answer({"items": items, "next": None})
 
 
+async def get_device(request: web.Request) -> web.Response:
+    async with request.app[REPO].connection() as db:
+        device = await _device(db, request)
+    return answer(masked_device(request[PRINCIPAL], shown(device)))
+
+
 async def patch_device(request: web.Request) -> web.Response:
     change = await body(request, PatchDevice)
     async with request.app[REPO].transaction() as db:
@@ -168,6 +174,10 @@ ROUTES = (
         takes=CreateDevice, gives=data.NewDevice, status=201, tag="devices",
         summary="Add a device; its key is shown only here",
         problems=(409,), example={"kind": "watch", "name": "left wrist"},
+    ),
+    Route(
+        "GET", f"{_DEVICES}/{{device}}", get_device, "get_device",
+        gives=data.Device, tag="devices", summary="Read a device",
     ),
     Route(
         "PATCH", f"{_DEVICES}/{{device}}", patch_device, "patch_device",
