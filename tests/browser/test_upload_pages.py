@@ -85,6 +85,20 @@ async def test_a_file_without_its_token_is_refused_before_it_is_kept(
             session.post(f"{stack.gateway}/admin/uploads", data=form) as answer,
         ):
             assert answer.status == 403
-    await visit.open("/admin/uploads?state=deleted")
+    await visit.open("/admin/uploads")
+    await expect(visit.page.get_by_role("link", name="x.csv")).to_have_count(0)
+    await visit.check_sound()
+
+
+async def test_a_form_that_is_wrong_comes_back_with_a_sentence(visit: Visit) -> None:
+    await visit.open("/admin/uploads?state=undoing")
     await expect(visit.page.locator("main")).to_contain_text("No such uploads")
     await visit.check_sound()
+    await visit.page.fill("#priority", "2000")
+    await visit.page.evaluate("document.querySelector('#file').required = false")
+    await visit.page.get_by_role("button", name="Upload and check").click()
+    await expect(visit.page.get_by_role("alert")).to_contain_text("Choose a file")
+    empty = {"name": "none.csv", "mimeType": "text/csv", "buffer": b""}
+    await visit.page.set_input_files("#file", [empty])  # type: ignore[list-item]
+    await visit.page.get_by_role("button", name="Upload and check").click()
+    await expect(visit.page.get_by_role("alert")).to_contain_text("The file is empty")

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 from aiohttp import web
 
-from fitstream.client.data import Items
 from fitstream.client.uploads import PreviewedRow, SchemaMapping, SchemaMappings, Upload
 from fitstream.errors import Rejected
 from fitstream.gateway import uploading
@@ -20,12 +19,14 @@ from fitstream.gateway.view import words
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import sentence_of
 from fitstream.repo import customers
+from fitstream.repo import mappings as mapping_rows
 from fitstream.repo import uploads as upload_rows
 from fitstream.uploads.spec import MappingSpec, Name, Target, Unit, check_spec
 
 TARGETS: tuple[str, ...] = get_args(Target)
 UNITS: tuple[str, ...] = get_args(Unit)
 _SAMPLES = 3
+_KEPT_MAX = 200
 _NAMES = {
     "slot": "Time", "date": "Date", "time": "Time of day", "customer": "Customer",
     "tz_offset_min": "Offset from UTC", "rev": "Revision", "deleted": "Deleted",
@@ -171,11 +172,11 @@ async def _kept(request: web.Request, upload: Upload, name: str) -> SchemaMappin
 
 
 async def _all_kept(request: web.Request, upload: Upload) -> list[SchemaMapping]:
-    query = {"programme": upload.programme, "limit": "200"}
-    asked = request.clone(method="GET")
-    return (
-        await reads.ask(asked, mapping_views.list_mappings, Items[SchemaMapping], **query)
-    ).items
+    """Mappings of the upload's programme; a request that was read cannot be asked again."""
+    async with request.app[REPO].connection() as db:
+        programme = await customers.get_programme(db, upload.programme)
+        found = await mapping_rows.list_mappings(db, programme.programme_no, "", _KEPT_MAX)
+    return [mapping_views.shown(mapping) for mapping in found]
 
 
 async def _page(request: web.Request, upload: Upload, edited: _Edited) -> MappingPage:

@@ -1,5 +1,6 @@
 """Uploads: the list with the form, one upload with its dry run, and what can be done with it."""
 
+from datetime import datetime
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,10 +16,12 @@ from fitstream.gateway.admin.upload_form import read_form
 from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.api import mappings as mapping_views
 from fitstream.gateway.api import uploads as upload_views
+from fitstream.gateway.api.answers import after, cursor
 from fitstream.gateway.api.uploads import STATES, named, whole
 from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.receiving import received
+from fitstream.gateway.scoping import within
 from fitstream.gateway.uploading import LOWEST, ReadAs, Wanted
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.uploaded import (
@@ -32,9 +35,11 @@ from fitstream.gateway.view.uploaded import (
     upload_view,
 )
 from fitstream.gateway.view.words import sentence_of
-from fitstream.repo import customers
+from fitstream.repo import customers, mappings
+from fitstream.repo import uploads as rows
 
-_LIST = "20"
+_LIST = 20
+_KEPT_MAX = 200
 _ROWS = "50"
 
 
@@ -85,7 +90,7 @@ async def receive(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     except Rejected as error:
         if error.status == 403:
             raise
-        page = await _list_page(request.clone(method="GET"), sentence_of(error))
+        page = await _list_page(request, sentence_of(error))
         return html(request, "admin/uploads.html", viewer.shell("uploads"), page, error.status)
     return see(_path(upload))
 
@@ -96,10 +101,10 @@ async def show_upload(request: web.Request, viewer: Viewer) -> web.StreamRespons
     outcome = request.query.get("outcome", "")
     counts = upload.report.outcomes if upload.report else {}
     outcome = outcome if outcome in counts else ""
-    after = request.query.get("after", "")
+    place = request.query.get("after", "")
     found: Items[UploadRow] = Items([])
     if upload.report is not None and upload.phase != "deleted":
-        query = {"outcome": outcome, "after": after, "limit": _ROWS}
+        query = {"outcome": outcome, "after": place, "limit": _ROWS}
         found = await reads.ask(request, upload_views.list_rows, Items[UploadRow], **query)
     home = _path(upload.id)
     here = f"{home}?outcome={outcome}" if outcome else home
@@ -112,7 +117,7 @@ async def show_upload(request: web.Request, viewer: Viewer) -> web.StreamRespons
         outcome=outcome,
         rows=row_views(found.items),
         may_act=policy.may("admin:upload_act", request[PRINCIPAL]),
-        first=f"{here}#rows" if after else None,
+        first=f"{here}#rows" if place else None,
         following=_following(home, outcome, found.next),
     )
     return html(request, "admin/upload.html", viewer.shell("uploads"), page)
@@ -177,31 +182,47 @@ def _priority(text: str) -> int:
 async def _list_page(request: web.Request, error: str = "") -> UploadsPage:
     state = request.query.get("state", "")
     state = state if state in STATES else ""
-    after, programme = request.query.get("after", ""), request.query.get("programme", "")
-    query = {"state": state, "after": after, "limit": _LIST}
-    found = await reads.ask(request, upload_views.list_uploads, Items[Upload], **query)
+    place, programme = request.query.get("after", ""), request.query.get("programme", "")
+    found, following = await _listed(request, state)
     customer = request.match_info.get("customer")
     programmes = await _programmes(request)
     chosen = programme if programme in programmes else (programmes or ["default"])[0]
-    asked = {"programme": chosen, "limit": "200"}
-    kept = await reads.ask(request, mapping_views.list_mappings, Items[SchemaMapping], **asked)
+    kept = await _kept(request, chosen)
     base = f"/admin/customers/{customer}/uploads" if customer else "/admin/uploads"
     return UploadsPage(
-        uploads=[upload_view(upload) for upload in found.items],
+        uploads=[upload_view(upload) for upload in found],
         state=state,
         states=STATES,
-        mappings=kept.items,
+        mappings=kept,
         programmes=programmes,
         programme=chosen,
         customer=await _customer(request, customer),
-        is_moving=any(upload.is_moving for upload in found.items),
+        is_moving=any(upload.is_moving for upload in found),
         may_send=policy.may("admin:create_upload", request[PRINCIPAL]),
         lowest=LOWEST,
-        here=_href(base, state, after),
-        first=_href(base, state, "") if after else None,
-        following=_href(base, state, found.next) if found.next else None,
+        here=_href(base, state, place),
+        first=_href(base, state, "") if place else None,
+        following=_href(base, state, following) if following else None,
         error=error,
     )
+
+
+async def _listed(request: web.Request, state: str) -> tuple[list[Upload], str | None]:
+    """A page of uploads and the next cursor; a request that was read cannot be asked again."""
+    only = rows.Only(request.match_info.get("customer"), None, state or None, within(request))
+    position = after(request, tuple[datetime, str])
+    async with request.app[REPO].connection() as db:
+        found = await rows.list_uploads(db, only, position, _LIST)
+        shown = [await uploading.shown(db, upload) for upload in found]
+    last = (found[-1].created_at, found[-1].id) if len(found) == _LIST else None
+    return shown, None if last is None else cursor(last)
+
+
+async def _kept(request: web.Request, programme: str) -> list[SchemaMapping]:
+    async with request.app[REPO].connection() as db:
+        number = (await customers.get_programme(db, programme)).programme_no
+        found = await mappings.list_mappings(db, number, "", _KEPT_MAX)
+    return [mapping_views.shown(mapping) for mapping in found]
 
 
 async def _programmes(request: web.Request) -> list[str]:
