@@ -115,6 +115,10 @@ class AccountCalls:
         path = "/v1/me/second-factor/recovery-codes"
         return await self._ask(path, RecoveryCodes, {"password": password})
 
+    async def take_second_factor(self, account_id: str) -> None:
+        """Removes the second factor of somebody else, who lost phone and recovery codes."""
+        await self._do("DELETE", f"/v1/staff/{quote(account_id, safe='')}/second-factor", None)
+
     # Profiles
     async def profile(self, customer_id: str) -> Profile:
         """What a customer told of themselves."""

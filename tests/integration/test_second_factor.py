@@ -123,6 +123,22 @@ async def test_removing_it_needs_password_and_code(admin: Client, email: str) ->
     await nobody.login(email, PASSWORD)
 
 
+async def test_an_administrator_removes_the_factor_of_who_lost_it_but_never_their_own(
+    admin: Client, email: str
+) -> None:
+    nobody = admin.as_who("")
+    me = admin.as_who((await nobody.login(email, PASSWORD)).token)
+    await enrolled(me)
+    account = (await me.me()).account.id or ""
+    with pytest.raises(Rejected) as error:
+        await me.take_second_factor(account)
+    assert error.value.status == 403
+    await admin.take_second_factor(account)
+    with pytest.raises(Rejected):
+        await me.me()
+    await nobody.login(email, PASSWORD)
+
+
 async def test_no_secret_and_no_code_stands_in_the_database(
     admin: Client, email: str, stack: RunningStack
 ) -> None:

@@ -18,7 +18,7 @@ from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.outbox import Invitation
-from fitstream.repo import audit, customers, people
+from fitstream.repo import audit, customers, people, scoping
 from fitstream.repo.audit import Subject
 from fitstream.repo.customers import Asker, Customer
 from fitstream.repo.database import Db
@@ -86,6 +86,7 @@ async def take_list(
         async with request.app[REPO].transaction() as db:
             for wanted in chunk:
                 verdict = await _row(db, wanted, programme.programme_no, is_dry_run)
+                verdict = await _hidden(request, db, verdict)
                 verdicts.append(verdict)
                 if is_inviting and verdict.customer_id and verdict.verdict == "new":
                     invited += await _invite_new(request, db, verdict.customer_id)
@@ -155,6 +156,15 @@ async def _row(db: Db, wanted: Wanted, programme_no: int, is_dry_run: bool) -> R
     fields: dict[str, Any] = {"line": wanted.line, "verdict": verdict, "customer_id": known}
     message = "this external id or e-mail is known; left as it is" if verdict == "exists" else ""
     return RowVerdict(external_id=new.external_id, message=message, **fields)
+
+
+async def _hidden(request: web.Request, db: Db, verdict: RowVerdict) -> RowVerdict:
+    """Without the id of a customer whose programme the caller does not see."""
+    if verdict.verdict != "exists" or verdict.customer_id is None:
+        return verdict
+    if request[PRINCIPAL].sees(await scoping.customer(db, verdict.customer_id)):
+        return verdict
+    return msgspec.structs.replace(verdict, customer_id=None)
 
 
 async def _invite_new(request: web.Request, db: Db, customer_id: str) -> int:

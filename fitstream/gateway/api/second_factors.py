@@ -7,7 +7,8 @@ from aiohttp import web
 from msgspec import Meta
 
 from fitstream.client.people import Factor, FactorMade, RecoveryCodes
-from fitstream.gateway import second_factor
+from fitstream.errors import NotFound, Rejected
+from fitstream.gateway import scoping, second_factor
 from fitstream.gateway.api.accounts import Password
 from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.api.own_account import confirmed_person, own_person
@@ -17,7 +18,7 @@ from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.routes import Route
 from fitstream.ids import hashed
 from fitstream.outbox import News, Notice
-from fitstream.repo import audit, factors
+from fitstream.repo import audit, factors, people, staff
 from fitstream.repo.audit import Subject
 from fitstream.repo.database import Db
 from fitstream.repo.people import Person
@@ -79,6 +80,25 @@ async def renew_codes(request: web.Request) -> web.Response:
     """New recovery codes; the older ones end."""
     person = await confirmed_person(request, (await body(request, WithPassword)).password)
     return answer(RecoveryCodes(await renew(request, person)), 201)
+
+
+async def take_away(request: web.Request) -> web.Response:
+    """Removes the second factor of somebody who lost phone and recovery codes.
+
+    Never one's own: a session that was left open must not do what needs password and code.
+    """
+    principal = request[PRINCIPAL]
+    async with request.app[REPO].transaction() as db:
+        row = await staff.get_staff(db, request.match_info["account"])
+        if not scoping.covers(principal, row.programmes):
+            raise NotFound(f"account {row.id}")
+        if row.account_no == principal.account_no:
+            raise Rejected("forbidden", "remove your own with your password and a code", 403)
+        if await factors.remove(db, row.account_no):
+            await revoke_for(db, "role_changed", account_no=row.account_no)
+            person = await people.get_person(db, row.account_no)
+            await _tell(request, db, person, "factor_off")
+    return web.Response(status=204)
 
 
 async def standing(request: web.Request, db: Db, account_no: int) -> Factor:
@@ -162,5 +182,10 @@ ROUTES = (
         "POST", "/v1/me/second-factor/recovery-codes", renew_codes, "renew_recovery_codes",
         takes=WithPassword, gives=RecoveryCodes, status=201, problems=(409, 429), is_keyed=False,
         tag="people", summary="Make new recovery codes",
+    ),
+    Route(
+        "DELETE", "/v1/staff/{account}/second-factor", take_away, "take_second_factor",
+        status=204, writes="", problems=(403, 404), tag="access",
+        summary="Remove the second factor of somebody else, who lost it",
     ),
 )  # fmt: skip
