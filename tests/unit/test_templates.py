@@ -12,7 +12,14 @@ from fitstream.gateway.view.templates import setup_templates, templates_dir
 
 ROOT = templates_dir()
 NAMES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.html"))
-PARTS = {"base.html", "parts.html", "forecast_parts.html", "admin/run_parts.html", "admin/upload_parts.html", "pages/self_tabs.html"}
+PARTS = {
+    "base.html",
+    "parts.html",
+    "forecast_parts.html",
+    "admin/run_parts.html",
+    "admin/upload_parts.html",
+    "pages/self_tabs.html",
+}
 FRAMES = {"admin/frame.html", "admin/customer_frame.html", "pages/frame.html", "pages/public.html"}
 LIVE = {"admin/overview_live.html"}
 PAGES = [name for name in NAMES if name not in PARTS | FRAMES | LIVE]

@@ -126,11 +126,7 @@ def said_of(upload: Upload) -> str:
         return f"{rows} can come in. Nothing has reached the ledger yet."
     if upload.state == "ingested":
         return _ingested(upload)
-    if upload.state == "undone" and upload.format == "legacy_daily":
-        return "Taken back: its days are gone."
-    if upload.state == "undone":
-        return f"Taken back: {words.count_of(upload.removed, 'row')} left the ledger."
-    return "Its file was removed."
+    return _undone(upload) if upload.state == "undone" else "Its file was removed."
 
 
 def steps_of(upload: Upload) -> list[Step]:
@@ -244,6 +240,12 @@ def _ingested(upload: Upload) -> str:
     if not sent.is_in_ledger:
         return f"{rows} of {people} acknowledged; the ledger is reading them."
     return f"{rows} of {people} are in the ledger."
+
+
+def _undone(upload: Upload) -> str:
+    if upload.format == "legacy_daily":
+        return "Taken back: its days are gone."
+    return f"Taken back: {words.count_of(upload.removed, 'row')} left the ledger."
 
 
 def _file_tone(upload: Upload) -> str:
