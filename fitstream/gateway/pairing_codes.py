@@ -20,8 +20,8 @@ _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _GROUP = 4
 SHOWN_BY_DEVICE = 8  # 34 bits, tried by people who are logged in
 SHOWN_BY_PAGE = 12  # 52 bits, tried by anybody
-_START_BURST, _START_PER_S = 20, 1 / 10
-_REDEEM_BURST, _REDEEM_PER_S = 10, 1 / 30
+_START_SHARE, _START_SLOWER = 1 / 3, 1 / 10  # of what an address may fail to log in
+_REDEEM_SHARE, _REDEEM_SLOWER = 1 / 6, 1 / 30
 _APPROVE_BURST, _APPROVE_PER_S = 10, 1 / 60
 
 
@@ -55,12 +55,12 @@ def unknown_code() -> Rejected:
 
 async def count_start(request: web.Request) -> None:
     """One more device of this address that begins. Raises TooMany."""
-    await _take(request, _of_address(request, "pairing start", _START_BURST, _START_PER_S))
+    await _take(request, _of_address(request, "pairing start", _START_SHARE, _START_SLOWER))
 
 
 async def count_redeem(request: web.Request) -> Bucket:
     """One try of a page's code from this address; given back when it was right. Raises TooMany."""
-    bucket = _of_address(request, "pairing redeem", _REDEEM_BURST, _REDEEM_PER_S)
+    bucket = _of_address(request, "pairing redeem", _REDEEM_SHARE, _REDEEM_SLOWER)
     return await _take(request, bucket)
 
 
@@ -82,9 +82,11 @@ async def _take(request: web.Request, bucket: Bucket) -> Bucket:
     return bucket
 
 
-def _of_address(request: web.Request, what: str, burst: float, per_s: float) -> Bucket:
-    address = address_of(request, request.app[SETTINGS].trusted_proxies)
-    return _bucket(request, f"{what} {address}", burst, per_s)
+def _of_address(request: web.Request, what: str, share: float, slower: float) -> Bucket:
+    settings = request.app[SETTINGS]
+    address = address_of(request, settings.trusted_proxies)
+    burst, per_s = settings.auth_burst * share, settings.auth_rate_per_s * slower
+    return _bucket(request, f"{what} {address}", max(1.0, burst), per_s)
 
 
 def _bucket(request: web.Request, about: str, burst: float, per_s: float) -> Bucket:

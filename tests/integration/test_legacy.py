@@ -241,6 +241,31 @@ async def test_another_site_logs_nobody_in(stack: RunningStack, old_http: Client
             assert (response.status, len(response.cookies)) == (201, cookies)
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "encoding"),
+    [
+        ("application/json", b"{", ""),
+        ("application/json", b'{"username": "\\ud800"}', ""),
+        ("application/json", b"[" * 50_000, ""),
+        ("application/json", b'{"username": ["x"], "password": {}}', ""),
+        ("multipart/form-data", b"nothing", ""),
+        ("multipart/form-data; boundary=x", b"--x\r\nnothing", ""),
+        ("application/x-www-form-urlencoded", b"username=%00&password=%ff", ""),
+        ("application/x-www-form-urlencoded; charset=nose", b"username=x", ""),
+        ("application/x-www-form-urlencoded", b"username=x", "gzip"),
+        ("text/plain", b"\xff\xfe", ""),
+    ],
+)
+async def test_a_hostile_body_is_the_callers_problem(
+    old_http: ClientSession, kind: str, body: bytes, encoding: str
+) -> None:
+    headers = {"Content-Type": kind} | ({"Content-Encoding": encoding} if encoding else {})
+    for path in ("/auth/login", "/auth/register", "/auth/reset_password_request"):
+        status, answer = await say(old_http, "POST", path, data=body, headers=headers)
+        assert 400 <= status < 500
+        assert answer["status"] == "fail"
+
+
 async def test_one_connection_serves_them_all(stack: RunningStack) -> None:
     opened: list[str] = []
     trace = TraceConfig()

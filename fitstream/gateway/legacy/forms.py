@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from fitstream.errors import Rejected
 from fitstream.gateway.bodies import read
@@ -14,6 +15,9 @@ from fitstream.gateway.principal import PRINCIPAL, Principal
 
 T = TypeVar("T")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_UNREADABLE = (
+    ValueError, LookupError, AssertionError, web.RequestPayloadError, ContentEncodingError,
+)  # fmt: skip
 _MAX_BYTES = 65_536
 _TEXT_MAX = 1024
 
@@ -51,7 +55,7 @@ async def _form(request: web.Request) -> Mapping[str, object]:
             return await request.post()
     except TimeoutError:
         raise Rejected("slow_body", "the form did not arrive in time", 408) from None
-    except (ValueError, LookupError, AssertionError) as error:
+    except _UNREADABLE as error:
         raise Rejected("unreadable", "the form cannot be read") from error
 
 
