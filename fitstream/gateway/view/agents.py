@@ -7,7 +7,7 @@ _BROWSERS = (
 )  # fmt: skip
 _SYSTEMS = (
     ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
-    ("Mac OS", "Mac"), ("CrOS", "Chromebook"), ("Linux", "Linux"),
+    ("Mac OS", "Mac"), ("Linux", "Linux"),
 )  # fmt: skip
 
 
