@@ -6,11 +6,13 @@ idempotent. Every wait honours Retry-After, and is never shorter than a growing 
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+from uuid import uuid4
 
 import aiohttp
 import msgspec
@@ -23,6 +25,13 @@ Sleep = Callable[[float], Awaitable[object]]
 _DELAY_S = 0.2
 _DELAY_MAX_S = 10.0
 _RETRY_AFTER_MAX_S = 60.0
+_KEY = "Idempotency-Key"
+_KEYED_ATTEMPTS = 3
+# Calls that are about the caller's own standing, or carry files: no answer of theirs is kept.
+_UNKEYED = re.compile(
+    r"/v1/(samples|auth/|me/|oauth/(token|revoke|introspect|device|authorize)|devices/|uploads$"
+    r"|customers/import|customers/[^/]+/(uploads$|picture))"
+).match
 
 
 class Answer(NamedTuple):
@@ -87,19 +96,32 @@ class Api:
         """The answer of a call that succeeded.
 
         Raises Rejected, NotFound, Conflict, TooMany or Unavailable, the last two only after the
-        call's attempts, or its patience, are used up.
+        call's attempts, or its patience, are used up. A change is repeated too: it carries an
+        `Idempotency-Key`, so that it is done once however often it arrives.
         """
+        call = self.keyed(call)
         waited_s = 0.0
         for attempt in count(1):
             try:
                 return await self._once(call)
-            except (Unavailable, TooMany) as error:
+            except (Unavailable, TooMany, Conflict) as error:
+                if error.retry_after_s is None:
+                    raise
                 wait_s = _wait_s(error, attempt)
                 if _is_over(call, attempt, waited_s + wait_s):
                     raise
                 await self._sleep(wait_s)
                 waited_s += wait_s
         raise AssertionError("counting never ends")
+
+    def keyed(self, call: Call) -> Call:
+        """A change of a known caller with a key of its own, where the API keeps its answer."""
+        is_known = "Authorization" in self._headers and call.method not in ("GET", "HEAD")
+        is_repeated = call.attempts > 1 or call.patience_s is not None
+        if not is_known or is_repeated or isinstance(call.body, Path) or _UNKEYED(call.path):
+            return call
+        headers = {_KEY: uuid4().hex, **call.headers}
+        return call._replace(attempts=_KEYED_ATTEMPTS, headers=headers)
 
     async def _once(self, call: Call) -> Answer:
         headers = {**self._headers, **call.headers}
@@ -173,7 +195,8 @@ def _kind(call: Call, answer: Answer) -> FitstreamError:
     if answer.status == 404:
         return NotFound(problem.detail.removesuffix(" was not found") or call.path)
     if answer.status == 409:
-        return Conflict(problem.code or "conflict", problem.detail, problem.id)
+        later = retry_after_s if "Retry-After" in answer.headers else None
+        return Conflict(problem.code or "conflict", problem.detail, problem.id, later)
     extra: dict[str, object] = {"rejected": problem.rejected} if problem.rejected else {}
     if problem.challenge:
         extra["challenge"] = problem.challenge
@@ -203,7 +226,7 @@ def _is_over(call: Call, attempt: int, waited_s: float) -> bool:
     return attempt >= call.attempts
 
 
-def _wait_s(error: Unavailable | TooMany, attempt: int) -> float:
+def _wait_s(error: Unavailable | TooMany | Conflict, attempt: int) -> float:
     """What the server asked for, at least an exponential back-off, with jitter on top."""
     back_off_s: float = min(_DELAY_S * 2.0 ** min(attempt, 10), _DELAY_MAX_S)
-    return max(error.retry_after_s, back_off_s) * random.uniform(1.0, 1.5)
+    return max(error.retry_after_s or 0.0, back_off_s) * random.uniform(1.0, 1.5)

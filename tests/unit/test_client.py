@@ -37,9 +37,11 @@ class Gateway:
         self._answers = list(answers)
         self.asked: list[tuple[str, str]] = []
         self.slept: list[float] = []
+        self.keys: list[str | None] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append((request.method, request.path))
+        self.keys.append(request.headers.get("Idempotency-Key"))
         make = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return make()
 
@@ -113,7 +115,7 @@ async def test_a_refused_connection_is_tried_again_soon() -> None:
     assert gateway.slept[0] < 1
 
 
-async def test_unsafe_calls_are_never_repeated() -> None:
+async def test_a_change_is_repeated_under_one_key_so_that_it_is_done_once() -> None:
     gateway = Gateway(lambda: problem(503, after="1"))
     async with client_of(gateway) as client:
         for call in (
@@ -122,10 +124,30 @@ async def test_unsafe_calls_are_never_repeated() -> None:
             client.train,
             lambda: client.set_login("cus_1", "a@b", "p"),
         ):
+            gateway.keys.clear()
             with pytest.raises(Unavailable):
                 await call()
-    assert len(gateway.asked) == 4
+            assert len(gateway.keys) == 3
+            assert len(set(gateway.keys)) == 1
+            assert gateway.keys[0]
+
+
+async def test_what_has_no_key_is_never_repeated() -> None:
+    gateway = Gateway(lambda: problem(503, after="1"))
+    async with client_of(gateway) as client:
+        for call in (client.logout, lambda: client.as_who("").login("a@b", "p")):
+            with pytest.raises(Unavailable):
+                await call()
+    assert gateway.keys == [None, None]
     assert not gateway.slept
+
+
+async def test_a_call_that_is_under_way_elsewhere_is_asked_for_again() -> None:
+    made = {"id": "cus_1", "zone": "UTC", "created_at": "2026-11-23T00:00:00Z"}
+    gateway = Gateway(lambda: problem(409, after="1"), lambda: web.json_response(made, status=201))
+    async with client_of(gateway) as client:
+        assert (await client.create_customer("UTC")).id == "cus_1"
+    assert len(gateway.slept) == 1
 
 
 async def test_reads_are_repeated() -> None:

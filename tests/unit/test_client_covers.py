@@ -11,9 +11,10 @@ from typing import Any, get_origin
 import pytest
 
 from fitstream.client import Client
-from fitstream.client.http import Answer, Call
+from fitstream.client.http import Answer, Call, open_api
 from fitstream.client.uploads import Uploads
 from fitstream.gateway.app import api_routes
+from fitstream.gateway.openapi import is_keyed
 from fitstream.gateway.routes import Route
 
 # What nobody calls from Python: a page, Prometheus' text, and the forms of the predecessor's app.
@@ -116,3 +117,16 @@ async def test_every_call_of_the_client_is_an_operation() -> None:
             route.method == call.method and pattern_of(route).fullmatch(call.path)
             for route in api_routes()
         ), f"{call.method} {call.path}"
+
+
+async def test_a_change_carries_a_key_only_where_the_api_keeps_its_answer() -> None:
+    async with open_api("http://127.0.0.1", "a token") as api:
+        keyed = [call for call in await recorded() if "Idempotency-Key" in api.keyed(call).headers]
+    assert keyed
+    for call in keyed:
+        found = [
+            route
+            for route in api_routes()
+            if route.method == call.method and pattern_of(route).fullmatch(call.path)
+        ]
+        assert any(is_keyed(route) for route in found), f"{call.method} {call.path}"
