@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitstream.archived import archive_key, archive_prefix, archive_span
-from fitstream.gateway.api.samples_post import new_batch_id
+from fitstream.ids import new_batch_id
 from fitstream.operations.applied import State, judged
 from fitstream.operations.receipts import ReceiptsReport, read_claim
 from fitstream.receipts import Signer

@@ -4,8 +4,6 @@ Asks no database (but for `?missing=1`). Unknown outcome is 503: the device keep
 """
 
 import asyncio
-import os
-import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -32,6 +30,7 @@ from fitstream.gateway.keys import (
 )
 from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.routes import Route
+from fitstream.ids import new_batch_id
 from fitstream.metrics import count
 from fitstream.samples import Checked, Decoded, Verdict
 from fitstream.settings import Settings
@@ -233,11 +232,6 @@ def settings_for(app: web.Application, key_id: str) -> DeviceSettings:
 
 def _pace_s(told: DeviceSettings) -> int:
     return max(told.post_interval_s, _PAUSED_S) if told.paused else told.post_interval_s
-
-
-def new_batch_id() -> str:
-    """48 bits of milliseconds since 1970, then 48 random ones: tells a search where to begin."""
-    return (int(time.time() * 1000).to_bytes(6, "big") + os.urandom(6)).hex()
 
 
 def next_post_at(device_id: str, now: datetime, interval_s: int) -> datetime:
