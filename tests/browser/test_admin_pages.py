@@ -170,6 +170,17 @@ async def test_a_customer_and_a_device_are_added_without_javascript(
     await page.get_by_role("link", name="Devices").click()
     assert await page.locator("#key").count() == 0
     assert key not in await page.content()
+    await page.get_by_role("link", name="Left wrist").click()
+    await page.fill("#interval", "3600")
+    await page.check("input[name=paused]")
+    await page.get_by_role("button", name="Change").click()
+    await expect(page.get_by_role("status")).to_contain_text("hears of it")
+    await plain.check_sound()
+    await page.select_option("#overlap", "3600")
+    await page.get_by_role("button", name="Make a key and show it").click()
+    assert (await page.input_value("#key")).startswith("fs_")
+    assert await page.input_value("#interval") == "3600"
+    await plain.check_sound()
 
 
 async def test_a_login_is_set_and_a_weak_password_refused(plain: Visit, people: People) -> None:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, expect
 
+from fitstream.client import Client
 from fitstream.gateway.pages.app import make_app
 from fitstream.settings import Settings
 from tests.browser.conftest import People
@@ -28,6 +29,7 @@ PAGES = [
     ("/forecast?target=heart_rate_bpm", "Forecast", "What it rests on"),
     ("/profile", "Profile", "How the programme knows you"),
     ("/devices", "Devices", "Watch"),
+    ("/devices/add", "Add a device", "The device shows a code"),
 ]
 EMPTY = [
     ("/today", "Good", "No device is paired with you yet"),
@@ -73,6 +75,26 @@ async def test_a_newcomer_is_told_what_comes_next(
         assert (await visit.heading()).startswith(heading)
         await expect(visit.page.locator("main")).to_contain_text(text)
         await visit.check_sound()
+
+
+async def test_a_code_to_scan_is_shown_and_a_code_that_was_typed_is_compared(
+    browser: Browser, stack: RunningStack, people: People, admin: Client
+) -> None:
+    begun = await admin.as_who("").begin_pairing("phone", "Pixel")
+    async with visiting(browser, stack.pages, Look(390, "dark"), script=False) as visit:
+        await visit.log_in("/login", people.newcomer.email, PASSWORD)
+        await visit.open("/devices/add")
+        await visit.page.fill("#name", "My phone")
+        await visit.page.get_by_role("button", name="Show a code").click()
+        await expect(visit.page.get_by_role("img", name="QR code for the app")).to_be_visible()
+        await visit.check_sound()
+        await visit.open("/devices/add")
+        await visit.page.fill("#code", begun.user_code.lower())
+        await visit.page.get_by_role("button", name="Show the device").click()
+        await expect(visit.page.locator("main")).to_contain_text("calls itself “Pixel”")
+        await visit.check_sound()
+        await visit.page.get_by_role("button", name="No").click()
+        await expect(visit.page.get_by_role("status")).to_contain_text("turned away")
 
 
 async def test_every_chart_has_its_table_without_javascript(
