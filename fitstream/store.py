@@ -89,7 +89,7 @@ class Store:
     async def replace(self, key: str, body: bytes) -> None:
         """Stores `body` over what is there: for wrapped keys alone, whose content stays the same.
 
-        A key that was deleted meanwhile would come back: not while customers are erased.
+        A key that was deleted meanwhile would come back: the caller holds its customer.
         """
         await self._call(
             self._client.put_object,

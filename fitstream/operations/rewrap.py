@@ -7,9 +7,9 @@ most a day (mails, answers kept for repeats, links) is not touched: it runs out 
 import msgspec
 
 from fitstream.boxes import close_box, open_box
-from fitstream.errors import Rejected
+from fitstream.errors import NotFound, Rejected
 from fitstream.logs import get
-from fitstream.repo import boxed
+from fitstream.repo import boxed, customers
 from fitstream.repo.boxed import Box, Table
 from fitstream.repo.database import Repo
 from fitstream.sealing import DataKeys
@@ -21,7 +21,7 @@ _PAGE = 500
 
 
 class Rewrapped(msgspec.Struct, frozen=True):
-    """How much was sealed anew; `left` is what opens with no key at hand."""
+    """How much was sealed anew; `left` is what opens with no key at hand, or is nobody's."""
 
     data_keys: int
     boxes: int
@@ -34,16 +34,26 @@ async def rewrap(repo: Repo, store: Store, masters: list[bytes]) -> Rewrapped:
     data_keys = DataKeys(store, masters)
     keys = 0
     async for name in store.list_keys(_PREFIX):
-        customer_id = name.removeprefix(_PREFIX)
         try:
-            keys += await data_keys.rewrap(customer_id)
-        except Rejected:
+            keys += await _data_key(repo, data_keys, name.removeprefix(_PREFIX))
+        except (NotFound, Rejected):
             left.append(name)
     boxes = 0
     for table in boxed.TABLES:
         boxes += await _boxes(repo, masters, table, left)
     log.info("secrets_rewrapped", data_keys=keys, boxes=boxes, left=len(left))
     return Rewrapped(keys, boxes, left)
+
+
+async def _data_key(repo: Repo, keys: DataKeys, customer_id: str) -> bool:
+    """One key, while its customer cannot be erased: writing it would bring a deleted key back.
+
+    Raises NotFound for a key without a customer, whose erasure may be under way.
+    """
+    async with repo.transaction() as db:
+        if not await customers.hold_customer(db, customer_id):
+            raise NotFound(f"customer {customer_id}")
+        return await keys.rewrap(customer_id)
 
 
 async def _boxes(repo: Repo, masters: list[bytes], table: Table, left: list[str]) -> int:

@@ -127,6 +127,12 @@ async def get_customer(db: Db, customer_id: str) -> Customer:
     return found
 
 
+async def hold_customer(db: Db, customer_id: str) -> bool:
+    """Keeps a customer from being erased until the caller's transaction ends; False when there is
+    none (any more)."""
+    return bool(await fetch_value(db, "customers.hold_customer", customer_id))
+
+
 async def list_customers(
     db: Db, search: str | None, only: str | None, after: int, limit: int, asker: Asker
 ) -> list[Customer]:

@@ -104,7 +104,7 @@ async def gateway(stack: RunningStack) -> AsyncIterator[tuple[str, psutil.Proces
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        await eventually(lambda: _is_ready(address))
+        await eventually(lambda: _is_ready(address), 120)
         yield address, psutil.Process(process.pid)
     finally:
         process.terminate()

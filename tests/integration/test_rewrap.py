@@ -54,3 +54,23 @@ async def test_after_it_the_old_key_may_go(repo: Repo, services: Settings) -> No
         assert open_box(both[:1], f"digest HA1 of {key.id}", sealed) == HA1
         assert open_box(both[:1], f"second factor of {number}", secret) == SECRET
         await rewrap(repo, store, [*old, both[0]])  # back again: other tests share this database
+
+
+async def test_the_key_of_a_customer_who_is_being_erased_is_not_written_again(
+    repo: Repo, services: Settings
+) -> None:
+    """The customer's row goes first, then the key: in between a rewrap leaves it alone."""
+    fresh = base64.b64encode(token_bytes(32)).decode()
+    rotating = msgspec.structs.replace(
+        services, secret_key=fresh, secret_key_old=services.secret_key
+    )
+    async with open_store(services) as store:
+        keys_of = DataKeys(store, master_keys(services))
+        await keys_of.key_for("cus_erased")
+        before = await store.get("keys/cus_erased")
+        done = await rewrap(repo, store, master_keys(rotating))
+        assert "keys/cus_erased" in done.left
+        assert await store.get("keys/cus_erased") == before
+        await store.delete("keys/cus_erased")
+        await rewrap(repo, store, [*master_keys(services), master_keys(rotating)[0]])
+        assert not await store.exists("keys/cus_erased")

@@ -106,3 +106,7 @@ WHERE customer_no = $1 AND week >= $2 AND closed_at IS NULL ORDER BY week FOR UP
 -- New bounds of a week; rolled again with them.
 UPDATE week_state SET start_slot = $3, end_slot = $4, dirty_seq = dirty_seq + 1,
     last_changed_at = now() WHERE customer_no = $1 AND week = $2
+
+-- name: hold_customer
+-- A customer who stays until the caller's transaction ends.
+SELECT true FROM customer WHERE id = $1 FOR KEY SHARE
