@@ -33,8 +33,8 @@ _INGESTIBLE = ("checked", "ingesting_failed", "ingesting_cancelled")
 _UNDOABLE = (
     "ingested", "ingesting_failed", "ingesting_cancelled", "undoing_failed", "undoing_cancelled",
 )  # fmt: skip
-_DELETABLE = frozenset({"unmapped", "checked", "undone", "failed", "cancelled"})
-_UNSENT = frozenset({"checking", "unmapped", "checked", "undone"})
+_DELETABLE = frozenset({"unmapped", "checked", "undone", "deleted", "failed", "cancelled"})
+_UNSENT = frozenset({"checking", "unmapped", "checked", "undone", "deleted"})
 
 
 class Wanted(NamedTuple):
@@ -170,10 +170,13 @@ async def remove(request: web.Request) -> None:
             raise Conflict("wrong_state", text)
         await uploads.end_delete(db, upload)
         await _note(db, request, upload, "deleted")
-    if upload.object_key:
-        store = request.app[STORE]
-        async for key in store.list_keys(upload.object_key.rpartition("/")[0] + "/"):
-            await store.delete(key)
+    if not upload.object_key:
+        return
+    store = request.app[STORE]
+    async for key in store.list_keys(upload.object_key.rpartition("/")[0] + "/"):
+        await store.delete(key)
+    async with request.app[REPO].transaction() as db:
+        await uploads.set_object(db, upload, "")  # a repeat after a crash still finds them
 
 
 async def shown(db: Db, upload: Upload) -> shapes.Upload:

@@ -80,6 +80,7 @@ class WearerRow(msgspec.Struct, frozen=True):
     customer_no: int
     id: str
     zone: str
+    is_active: bool
 
 
 class ThereRow(msgspec.Struct, frozen=True):
@@ -219,7 +220,7 @@ async def end_undo(db: Db, upload: Upload) -> None:
 
 
 async def end_delete(db: Db, upload: Upload) -> None:
-    """The file is gone; the row stays for what the archive still has of it."""
+    """Nothing is told of the file any more; the row stays for what the archive still has."""
     await execute(db, "uploads.end_delete", upload.upload_no)
 
 

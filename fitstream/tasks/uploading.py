@@ -15,7 +15,7 @@ import msgspec
 from fitstream.errors import Conflict, Rejected
 from fitstream.repo import uploads
 from fitstream.repo.database import Db
-from fitstream.repo.uploads import Upload
+from fitstream.repo.uploads import Upload, WearerRow
 from fitstream.settings import Settings
 from fitstream.tasks.context import JobContext
 from fitstream.uploads.judging import Wearer
@@ -96,8 +96,7 @@ class Wearers:
             text = f"the file names more than {_CUSTOMERS_MAX} customers; send it in parts"
             raise Rejected("too_many_customers", text, 422)
         if "" in new and self._upload.customer_no is not None:
-            found = await uploads.wearer_no(db, self._upload.customer_no)
-            self._known[""] = Wearer(found.customer_no, found.id, found.zone)
+            self._know(await uploads.wearer_no(db, self._upload.customer_no))
         named = [key for key in new if key]
         if named:
             await self._look_up(db, named)
@@ -106,4 +105,9 @@ class Wearers:
     async def _look_up(self, db: Db, names: list[str]) -> None:
         for row in await uploads.wearers_of(db, self._upload.programme_no, self._by, names):
             if self._upload.customer_no in (None, row.customer_no):
-                self._known[row.key] = Wearer(row.customer_no, row.id, row.zone)
+                self._know(row)
+
+    def _know(self, row: WearerRow) -> None:
+        """Who is deactivated is sent nothing, by files as by devices."""
+        if row.is_active:
+            self._known[row.key] = Wearer(row.customer_no, row.id, row.zone)

@@ -77,19 +77,20 @@ WHERE upload_no = $1 AND phase = 'ingesting'
 UPDATE upload SET phase = 'undone', undone_at = now() WHERE upload_no = $1 AND phase = 'undoing'
 
 -- name: end_delete
--- The file is gone, and what it held.
+-- What it held is gone; its objects go next, and then their name.
 UPDATE upload SET phase = CASE WHEN phase = 'undone' THEN 'undone' ELSE 'deleted' END,
-    head = '{}', report = '{}', name = '', object_key = '' WHERE upload_no = $1
+    head = '{}', report = '{}', name = '' WHERE upload_no = $1
 
 -- name: wearers_of -> WearerRow
 -- Customers that a file names, by id or external id.
-SELECT CASE WHEN $2::text = 'id' THEN id ELSE external_id END AS key, customer_no, id, zone
+SELECT CASE WHEN $2::text = 'id' THEN id ELSE external_id END AS key, customer_no, id, zone,
+       deactivated_at IS NULL AS is_active
 FROM customer WHERE programme_no = $1
   AND CASE WHEN $2::text = 'id' THEN id ELSE external_id END = ANY($3::text[])
 
 -- name: wearer_no -> WearerRow
 -- The one customer of an upload.
-SELECT '' AS key, customer_no, id, zone FROM customer WHERE customer_no = $1
+SELECT '' AS key, customer_no, id, zone, deactivated_at IS NULL AS is_active FROM customer WHERE customer_no = $1
 
 -- name: rows_at -> ThereRow
 -- What all devices say of some slots, best device first, tombstones left out.
