@@ -135,9 +135,7 @@ async def put_account(request: web.Request) -> web.Response:
     return answer({"account_id": account.id if account else None}, 201)
 
 
-async def _record(
-    db: Db, request: web.Request, customer: Customer, change: PatchCustomer
-) -> None:
+async def _record(db: Db, request: web.Request, customer: Customer, change: PatchCustomer) -> None:
     fields = [name for name in ("zone", "email", "name") if getattr(change, name) is not None]
     if fields:
         await about_customer(db, request, "customer.changed", customer, fields)
