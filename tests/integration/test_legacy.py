@@ -259,7 +259,8 @@ async def test_another_site_logs_nobody_in(stack: RunningStack, old_http: Client
 async def test_a_hostile_body_is_the_callers_problem(
     old_http: ClientSession, kind: str, body: bytes, encoding: str
 ) -> None:
-    headers = {"Content-Type": kind} | ({"Content-Encoding": encoding} if encoding else {})
+    headers = {"Content-Type": kind, "Connection": "close"}
+    headers |= {"Content-Encoding": encoding} if encoding else {}
     for path in ("/auth/login", "/auth/register", "/auth/reset_password_request"):
         status, answer = await say(old_http, "POST", path, data=body, headers=headers)
         assert 400 <= status < 500
