@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fitstream.errors import Rejected
 from fitstream.gateway.bodies import read
@@ -16,7 +16,8 @@ from fitstream.gateway.principal import PRINCIPAL, Principal
 T = TypeVar("T")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _UNREADABLE = (
-    ValueError, LookupError, AssertionError, web.RequestPayloadError, ContentEncodingError,
+    ValueError, LookupError, RuntimeError, AssertionError, web.RequestPayloadError,
+    HttpProcessingError,
 )  # fmt: skip
 _MAX_BYTES = 65_536
 _TEXT_MAX = 1024
