@@ -23,19 +23,32 @@ KEYS = [token_bytes(32)]
 BY = Actor("admin", 7)
 
 
-@pytest.fixture
-async def own(stack: RunningStack) -> AsyncIterator[Repo]:
-    """A database with an empty log that no dispatcher seals."""
+@pytest.fixture(scope="module")
+async def template(stack: RunningStack) -> AsyncIterator[str]:
+    """Name of a migrated database that nobody is connected to."""
     name = f"audit_{token_bytes(6).hex()}"
-    address = stack.settings.postgres.rpartition("/")[0]
-    settings: Settings = msgspec.structs.replace(stack.settings, postgres=f"{address}/{name}")
     async with open_repo(stack.settings) as repo, repo.connection() as db:
         await db.execute(f"CREATE DATABASE {name}")
-    async with open_repo(settings) as repo:
-        await migrate(repo, NOW.date())
-        yield repo
-    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        async with open_repo(_at(stack.settings, name)) as made:
+            await migrate(made, NOW.date())
+        yield name
         await db.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+async def own(stack: RunningStack, template: str) -> AsyncIterator[Repo]:
+    """A database with an empty log that no dispatcher seals."""
+    name = f"{template}_{token_bytes(4).hex()}"
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        await db.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        async with open_repo(_at(stack.settings, name)) as opened:
+            yield opened
+        await db.execute(f"DROP DATABASE {name}")
+
+
+def _at(settings: Settings, name: str) -> Settings:
+    address = settings.postgres.rpartition("/")[0]
+    return msgspec.structs.replace(settings, postgres=f"{address}/{name}")
 
 
 async def write(repo: Repo, count: int = 1) -> None:

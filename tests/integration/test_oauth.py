@@ -29,10 +29,16 @@ pytestmark = pytest.mark.stack
 VERIFIER = "v" * 50
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def program(http: ClientSession, stack: RunningStack) -> Program:
-    """A public client nobody else uses."""
+    """A public client."""
     return await register(http, stack.admin_key)
+
+
+@pytest.fixture(scope="module")
+async def anybody(admin: Client) -> LoggedIn:
+    """A customer for tests after which they are logged in as before."""
+    return await logged_in(admin)
 
 
 async def status_of(http: ClientSession, who: LoggedIn, token: str) -> int:
@@ -63,9 +69,9 @@ async def test_a_customer_lets_a_program_read_their_data_and_nothing_else(
 
 
 async def test_the_code_comes_back_with_state_and_issuer_and_works_once(
-    http: ClientSession, admin: Client, program: Program
+    http: ClientSession, anybody: LoggedIn, program: Program
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     wanted = {"query": program.query(challenge_of(VERIFIER)), "approve": True}
     said = await call(http, "POST", "/v1/oauth/authorize", who.token, wanted)
     assert said.body["redirect_to"].startswith(f"{BACK}?")
@@ -83,8 +89,10 @@ async def test_the_code_comes_back_with_state_and_issuer_and_works_once(
     assert await status_of(http, who, first.body["access_token"]) == 401
 
 
-async def test_who_refuses_is_obeyed(http: ClientSession, admin: Client, program: Program) -> None:
-    who = await logged_in(admin)
+async def test_who_refuses_is_obeyed(
+    http: ClientSession, anybody: LoggedIn, program: Program
+) -> None:
+    who = anybody
     wanted = {"query": program.query("c" * 43), "approve": False}
     said = await call(http, "POST", "/v1/oauth/authorize", who.token, wanted)
     assert back(said.body["redirect_to"])["error"] == "access_denied"
@@ -104,9 +112,9 @@ async def test_who_refuses_is_obeyed(http: ClientSession, admin: Client, program
     ids=str,
 )
 async def test_a_bad_request_goes_back_to_the_program_with_its_error(
-    http: ClientSession, admin: Client, program: Program, change: dict[str, str], error: str
+    http: ClientSession, anybody: LoggedIn, program: Program, change: dict[str, str], error: str
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     query = program.query(challenge_of(VERIFIER), **change)
     shown = await call(http, "GET", f"/v1/oauth/authorize?{query}", who.token)
     assert shown.status == 200, shown
@@ -132,9 +140,9 @@ async def test_a_bad_request_goes_back_to_the_program_with_its_error(
     ids=str,
 )
 async def test_no_browser_is_sent_to_an_address_that_is_not_registered(
-    http: ClientSession, admin: Client, program: Program, change: dict[str, str]
+    http: ClientSession, anybody: LoggedIn, program: Program, change: dict[str, str]
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     query = program.query(challenge_of(VERIFIER), **change)
     for approve in (True, False):
         wanted = {"query": query, "approve": approve}
@@ -145,9 +153,9 @@ async def test_no_browser_is_sent_to_an_address_that_is_not_registered(
 
 
 async def test_a_parameter_that_is_there_twice_is_refused(
-    http: ClientSession, admin: Client, program: Program
+    http: ClientSession, anybody: LoggedIn, program: Program
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     query = f"{program.query(challenge_of(VERIFIER))}&redirect_uri=https://thief.example.org"
     shown = await call(http, "GET", f"/v1/oauth/authorize?{query}", who.token)
     assert (shown.status, shown.body["code"]) == (400, "unreadable")
@@ -166,9 +174,9 @@ async def test_a_parameter_that_is_there_twice_is_refused(
     ids=str,
 )
 async def test_a_code_is_worth_nothing_without_all_that_belongs_to_it(
-    admin: Client, program: Program, change: dict[str, str]
+    anybody: LoggedIn, program: Program, change: dict[str, str]
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     code = await program.code(who, VERIFIER)
     form = {
         "grant_type": "authorization_code", "code": code, "redirect_uri": BACK,
@@ -180,9 +188,9 @@ async def test_a_code_is_worth_nothing_without_all_that_belongs_to_it(
 
 
 async def test_a_code_of_another_client_is_refused(
-    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack, program: Program
 ) -> None:
-    who, thief = await logged_in(admin), await register(http, stack.admin_key)
+    who, thief = anybody, await register(http, stack.admin_key)
     code = await program.code(who, VERIFIER)
     form = {
         "grant_type": "authorization_code", "code": code, "redirect_uri": BACK,
@@ -193,9 +201,9 @@ async def test_a_code_of_another_client_is_refused(
 
 
 async def test_a_confidential_client_needs_its_secret_and_pkce_too(
-    http: ClientSession, admin: Client, stack: RunningStack
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     program = await register(http, stack.admin_key, is_confidential=True)
     code = await program.code(who, VERIFIER)
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK}
@@ -240,9 +248,9 @@ async def test_a_public_client_cannot_act_for_itself(
 
 
 async def test_each_refresh_token_works_once_and_a_second_tab_is_no_thief(
-    http: ClientSession, admin: Client, program: Program
+    http: ClientSession, anybody: LoggedIn, program: Program
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     first = await program.tokens(who)
     second = await program.refresh(first["refresh_token"])
     assert second.status == 200
@@ -283,8 +291,8 @@ async def test_the_parent_is_a_thief_after_ten_seconds(
     assert await status_of(http, who, second["access_token"]) == 401
 
 
-async def test_scopes_only_ever_shrink(admin: Client, program: Program) -> None:
-    first = await program.tokens(await logged_in(admin))
+async def test_scopes_only_ever_shrink(anybody: LoggedIn, program: Program) -> None:
+    first = await program.tokens(anybody)
     less = await program.refresh(first["refresh_token"], scope="data:read")
     assert less.body["scope"] == "data:read"
     more = await program.refresh(less.body["refresh_token"], scope="profile")
@@ -292,9 +300,9 @@ async def test_scopes_only_ever_shrink(admin: Client, program: Program) -> None:
 
 
 async def test_a_device_waits_for_its_person(
-    http: ClientSession, admin: Client, stack: RunningStack
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     program = await register(http, stack.admin_key, grants=[DEVICE_GRANT, "refresh_token"])
     codes = (await program.send("device", scope="data:read")).body
     form = {"grant_type": DEVICE_GRANT, "device_code": codes["device_code"]}
@@ -316,9 +324,9 @@ async def test_a_device_waits_for_its_person(
 
 
 async def test_a_device_that_is_turned_away_gets_nothing(
-    http: ClientSession, admin: Client, stack: RunningStack
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     program = await register(http, stack.admin_key, grants=[DEVICE_GRANT])
     codes = (await program.send("device")).body
     wanted = {"user_code": codes["user_code"], "approve": False}
@@ -328,9 +336,9 @@ async def test_a_device_that_is_turned_away_gets_nothing(
 
 
 async def test_a_client_ends_its_tokens_and_nobody_elses(
-    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack, program: Program
 ) -> None:
-    who, other = await logged_in(admin), await register(http, stack.admin_key)
+    who, other = anybody, await register(http, stack.admin_key)
     tokens = await program.tokens(who)
     assert (await program.send("revoke", token="fst_unknown")).status == 200
     foreign = await other.send("revoke", token=tokens["refresh_token"])
@@ -343,9 +351,9 @@ async def test_a_client_ends_its_tokens_and_nobody_elses(
 
 
 async def test_a_client_looks_into_its_own_tokens(
-    http: ClientSession, admin: Client, stack: RunningStack
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     program = await register(http, stack.admin_key, is_confidential=True)
     other = await register(http, stack.admin_key, is_confidential=True)
     tokens = await program.tokens(who)
@@ -413,9 +421,9 @@ async def test_a_grant_for_a_device_ends_with_the_device(
 
 
 async def test_a_disabled_client_is_refused_with_all_it_has(
-    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+    http: ClientSession, admin: Client, stack: RunningStack
 ) -> None:
-    who = await logged_in(admin)
+    who, program = await logged_in(admin), await register(http, stack.admin_key)
     tokens = await program.tokens(who)
     path = f"/v1/oauth/clients/{program.id}"
     assert (await call(http, "PATCH", path, stack.admin_key, {"disabled": True})).status == 200
@@ -424,9 +432,9 @@ async def test_a_disabled_client_is_refused_with_all_it_has(
 
 
 async def test_no_secret_of_oauth_is_stored_as_it_is(
-    http: ClientSession, admin: Client, stack: RunningStack
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     program = await register(http, stack.admin_key, is_confidential=True)
     tokens = await program.tokens(who)
     assert program.secret is not None
@@ -490,9 +498,9 @@ async def test_a_customer_agrees_on_the_page_and_takes_it_back_there(
 
 
 async def test_the_page_sends_nobody_to_an_address_that_is_not_registered(
-    http: ClientSession, admin: Client, stack: RunningStack, program: Program
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack, program: Program
 ) -> None:
-    who = await logged_in(admin)
+    who = anybody
     query = program.query(challenge_of(VERIFIER), redirect_uri="https://thief.example.org/")
     async with http.get(
         f"{stack.pages}/oauth/authorize?{query}",
