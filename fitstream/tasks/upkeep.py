@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from fitstream.repo import jobs, links, oauth, throttle
+from fitstream.repo import idempotency, jobs, links, oauth, throttle
 from fitstream.repo.migrate import make_partitions
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.old_jobs import forget_jobs
@@ -16,5 +16,6 @@ async def upkeep(context: JobContext) -> None:
         await links.forget_links(db, context.now())
         await jobs.forget_letters(db)
         await throttle.forget(db)
+        await idempotency.forget_answers(db)
         await oauth.forget_old(db, context.now() - timedelta(days=1))
         await jobs.finish_job(db, context.job, "succeeded", {"jobs_forgotten": forgotten})

@@ -181,7 +181,7 @@ async def test_idle_connections_do_not_keep_others_out(
     stack: RunningStack, http: ClientSession, count: int
 ) -> None:
     host, port = _address(stack)
-    _allow_files(count * 2 + 500)
+    _allow_files(count + 500)
     idle = []
     try:
         for _ in range(count):
