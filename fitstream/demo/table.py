@@ -13,7 +13,10 @@ MODELS = {
     "naive_day": "yesterday again",
     "naive_week": "last week again",
     "weighted_climatology": "weighted climatology",
+    "climatology": "plain climatology",
+    "ensemble": "ensemble",
     "transformer": "Transformer",
+    "convlstm": "ConvLSTM",
 }
 TARGETS = {"steps": "steps", "calories_kcal": "calories", "heart_rate_bpm": "heart rate"}
 

@@ -114,6 +114,7 @@ _allow(
 # Models and operations
 _allow(_STAFF, "runs", "run", "models", "model", scope="models:read")
 _allow({"admin", "analyst"}, "create_run", scope="models:write")
+_allow({"admin"}, "promote_model", "retire_model", scope="models:write")
 _allow(_STAFF, "jobs", "job", "pipeline", scope="operations:read")
 _allow({"admin", "support"}, "letters", "letter", "trace", scope="operations:read")
 _allow(

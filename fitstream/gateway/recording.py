@@ -42,3 +42,8 @@ async def standing_changed(
 async def about_job(db: Db, request: web.Request, action: str, job_id: str) -> None:
     """What the caller did to a job."""
     await record(db, request[PRINCIPAL].actor, action, Subject("job", job_id))
+
+
+async def about_model(db: Db, request: web.Request, action: str, model_id: str) -> None:
+    """What the caller did to a model."""
+    await record(db, request[PRINCIPAL].actor, action, Subject("model", model_id))

@@ -174,6 +174,18 @@ async def insert_model(db: Db, new: NewModel) -> None:
     await execute(db, "models.insert_model", *msgspec.structs.astuple(new))
 
 
+async def promote_model(db: Db, model: Model) -> None:
+    """Makes a model the champion; the one so far is retired, and may be promoted again. In the
+    caller's transaction."""
+    await execute(db, "models.retire_champion", model.programme_no)
+    await execute(db, "models.set_stage", model.id, "champion")
+
+
+async def retire_model(db: Db, model: Model) -> None:
+    """Takes a model out of use; without a champion no forecast is issued until the next one."""
+    await execute(db, "models.set_stage", model.id, "retired")
+
+
 async def list_models(
     db: Db, after: tuple[datetime, str] | None, limit: int, within: Sequence[int] | None = None
 ) -> list[Model]:

@@ -3,7 +3,6 @@
 import asyncio
 import io
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -13,13 +12,13 @@ import pyarrow.parquet as pq
 from fitstream.clock import DAY_SLOTS, day_bounds, local_time, slot_end_of, slot_start
 from fitstream.combined import Slot, combine
 from fitstream.crash import crash_point
-from fitstream.errors import Rejected
 from fitstream.merge import NAMES
 from fitstream.repo import jobs, models, samples
 from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import ForecastCustomer, Model, NewForecast
 from fitstream.tasks.context import JobContext
-from fitstream.trainer import data, registry
+from fitstream.tasks.stored_model import load_model
+from fitstream.trainer import data
 from fitstream.trainer.data import TARGETS, Series, empty_series
 from fitstream.trainer.forecast import Forecast, Request, forecast_many
 
@@ -42,7 +41,7 @@ async def forecast(context: JobContext) -> None:
     if len(wanted) > _CUSTOMERS_PER_JOB:
         await _share_out(context, [customer.customer_no for customer in wanted])
         return
-    model = await _load(context, champion)
+    model = await load_model(context.store, champion)
     issued_at = context.now()
     made = 0
     for first in range(0, len(wanted), _CUSTOMERS_AT_ONCE):
@@ -71,15 +70,6 @@ async def _share_out(context: JobContext, numbers: list[int]) -> None:
             await jobs.insert_job(db, part)
         result = {"customers": len(numbers), "parts": len(parts)}
         await jobs.finish_job(db, context.job, "succeeded", result)
-
-
-async def _load(context: JobContext, champion: Model) -> Any:
-    tensors = await context.store.get(champion.object_key)
-    if sha256(tensors).hexdigest() != champion.sha256:
-        raise Rejected("model_differs", f"{champion.object_key} is not what was registered")
-    card_key = champion.object_key.replace("model.safetensors", "card.json")
-    card = msgspec.json.decode(await context.store.get(card_key))
-    return await asyncio.to_thread(registry.load, tensors, card)
 
 
 async def _forecast_group(

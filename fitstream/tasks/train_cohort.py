@@ -10,17 +10,23 @@ from typing import Any
 import msgspec
 
 from fitstream.crash import crash_point
+from fitstream.errors import NotFound, Rejected
 from fitstream.ids import new_id
+from fitstream.logs import get
 from fitstream.repo import jobs, models
 from fitstream.repo.jobs import NewJob
-from fitstream.repo.models import Model, NewModel
+from fitstream.repo.models import NewModel
 from fitstream.tasks.cohort_prepare import folder
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.stored_model import load_model
 from fitstream.trainer import data, fit, registry
+from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.registry import Artifact
 from fitstream.trainer.report import CohortRun
 from fitstream.trainer.training import use_threads
+
+log = get(__name__)
 
 
 async def train_cohort(context: JobContext) -> None:
@@ -34,7 +40,8 @@ async def train_cohort(context: JobContext) -> None:
     parts = [await context.store.get(key) for key in keys]
     series = await asyncio.to_thread(data.load, parts)
     checkpoint = _checkpoint_of(context.job.id)
-    run = await asyncio.to_thread(_train, context, series, recipe, checkpoint)
+    champion = await _champion(context)
+    run = await asyncio.to_thread(_train, context, series, (recipe, champion), checkpoint)
     if run.artifact is None:
         await _finish_without_model(context, run)
     else:
@@ -74,21 +81,33 @@ def _checkpoint_of(job_id: str) -> Path:
     return home / f"{job_id}.safetensors"
 
 
+async def _champion(context: JobContext) -> Blend | None:
+    """The model in use, to be beaten; None without one that this version can read."""
+    async with context.repo.connection() as db:
+        current = await models.champion(db, context.programme_no)
+    if current is None:
+        return None
+    try:
+        return await load_model(context.store, current)
+    except (Rejected, NotFound) as error:
+        log.warning("champion_unreadable", model=current.id, detail=str(error))
+        return None
+
+
 def _train(
-    context: JobContext, series: dict[str, Any], recipe: Recipe, checkpoint: Path
+    context: JobContext,
+    series: dict[str, Any],
+    given: tuple[Recipe, Blend | None],
+    checkpoint: Path,
 ) -> CohortRun:
     """Runs in a thread: the loop stays free for a stop."""
+    recipe, champion = given
     use_threads(context.settings.train_threads)
 
     def tell(epoch: int, epochs: int, loss: float) -> None:
         context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))
 
-    return fit.train_cohort(series, recipe, tell, checkpoint)
-
-
-def _covers(report: dict[str, Any], current: Model) -> bool:
-    """Whether a model forecasts all that the champion does: a narrower one must not replace it."""
-    return set(report["champions"]) >= set(current.metrics.get("champions", {}))
+    return fit.train_cohort(series, recipe, tell, checkpoint, champion)
 
 
 async def _finish_without_model(context: JobContext, run: CohortRun) -> None:
@@ -128,8 +147,7 @@ async def _register(context: JobContext, artifact: Artifact, dataset_hash: str) 
     )
     crash_point("worker_before_commit")
     async with context.repo.transaction() as db:
-        current = await models.champion(db, context.programme_no)
-        if current is not None and not _covers(metrics, current):
+        if not metrics["replaces"]:
             new_model = msgspec.structs.replace(new_model, stage="challenger")
         await models.insert_model(db, new_model)
         await models.finish_run(db, context.job.id, metrics, model_id)

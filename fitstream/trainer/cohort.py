@@ -71,6 +71,12 @@ class Cohort:
         return prior
 
 
+def no_cohort() -> Cohort:
+    """Nobody: it has nothing to say."""
+    profile, table = np.empty((0, SLOTS), np.float32), np.empty((0, 2, SLOTS, PRIOR), np.float32)
+    return Cohort(np.empty(0, np.uint64), profile, table, 1.0)
+
+
 def mark_of(name: str) -> np.uint64:
     """A number that tells whether an entry is this customer's, without naming them."""
     return np.uint64(int.from_bytes(sha256(name.encode()).digest()[:8], "big"))

@@ -75,6 +75,7 @@ def train_cohort(
     store = _Store(checkpoint, _run_key(series, recipe))
     plan, outcomes = search_all(series, prepared, (recipe, champion), (on_progress, store))
     run = write_report(series, recipe, outcomes)
+    run.replaces = replaces(outcomes, champion)
     run.plan = plan
     run.seconds = round(monotonic() - started[0], 2)
     run.cpu_seconds = round(process_time() - started[1], 2)
@@ -250,6 +251,8 @@ def judge(
     models: dict[str, Model] = dict(_baselines(late))
     for name, group in blends.items():
         models[name] = Blend(late, {target: group}, {target: tuned[name].calibration})
+    if champion is not None and target in getattr(champion, "targets", ()):
+        models[CHAMPION] = champion
     test = hold(models, series, target, made.split.test)
     return Outcome(
         target=target,
@@ -264,6 +267,27 @@ def judge(
         prepare_seconds=made.seconds,
         seed=recipe.seed,
     )
+
+
+def replaces(outcomes: Sequence[Outcome], champion: Model | None) -> bool:
+    """Whether a run's model may take the champion's place.
+
+    It must forecast all that the champion does, be better with certainty on the held-out days of
+    one target at least, and on none worse with certainty. Without a champion it may. A target that
+    only the new model forecasts counts as better.
+    """
+    if champion is None:
+        return True
+    known = set(getattr(champion, "targets", ()))
+    if not known <= {outcome.target for outcome in outcomes}:
+        return False
+    against = [
+        outcome.test.compare(outcome.champion, CHAMPION, outcome.seed)
+        for outcome in outcomes
+        if outcome.target in known
+    ]
+    is_better = len(outcomes) > len(known) or any(each.high < 0 for each in against)
+    return is_better and not any(each.low > 0 for each in against)
 
 
 def _members(made: Prepared, found: Found, plan: Plan) -> tuple[Member, ...]:

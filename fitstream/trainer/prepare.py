@@ -18,6 +18,9 @@ from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.splits import Split, days_before
 from fitstream.trainer.windows import Issue, Windows, make_windows
 
+KERNEL_WINDOWS = 400
+MIN_KERNEL_HISTORY = 3  # issues that are passed over: the kernel is for people with some history
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -45,14 +48,22 @@ def prepare(series: Mapping[str, Series], target: str, split: Split, recipe: Rec
     held_out = (*split.validation, *split.test)
     start = START[target]
     base = climatology_before(series, target, held_out, (start, recipe))
-    issues = thin(split.validation, recipe.max_windows)
-    validation = make_windows(series, base.look(target), issues)
-    kernel = choose_kernel(validation, units(issues), start)
+    issues = thin(recent(split, 2 * recipe.test_days), KERNEL_WINDOWS)
+    kernel = choose_kernel(make_windows(series, base.look(target), issues), units(issues), start)
     base = Climatology(recipe.reach, {target: kernel}, base.pool, base.cohorts)
     train = make_windows(series, base.look(target), thin(split.train, recipe.max_windows))
     train = train.take(np.flatnonzero(own_history(train)))
     stop = make_windows(series, base.look(target), thin(split.stop, recipe.max_windows))
     return Prepared(target, split, base, train, stop, perf_counter() - started)
+
+
+def recent(split: Split, days: int) -> list[Issue]:
+    """The last days of each customer before the test, with some history of their own."""
+    own: dict[str, list[Issue]] = {}
+    for issue in (*split.train, *split.validation):
+        own.setdefault(issue.customer_id, []).append(issue)
+    kept = (sorted(issues)[MIN_KERNEL_HISTORY:][-days:] for _, issues in sorted(own.items()))
+    return [issue for issues in kept for issue in issues]
 
 
 def climatology_before(

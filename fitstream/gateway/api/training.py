@@ -95,12 +95,12 @@ async def list_models(request: web.Request) -> web.Response:
             db, after(request, tuple[datetime, str]), count, within(request)
         )
     following = (found[-1].created_at, found[-1].id) if len(found) == count else None
-    return page([_model(model) for model in found], following)
+    return page([described(model) for model in found], following)
 
 
 async def get_model(request: web.Request) -> web.Response:
     async with request.app[REPO].connection() as db:
-        return answer(_model(await models.get_model(db, request.match_info["model"])))
+        return answer(described(await models.get_model(db, request.match_info["model"])))
 
 
 async def forecast_latest(request: web.Request) -> web.Response:
@@ -149,7 +149,8 @@ def _preparing(job: jobs.Job) -> dict[str, Any]:
     }
 
 
-def _model(model: Model) -> dict[str, Any]:
+def described(model: Model) -> dict[str, Any]:
+    """A model as the API shows it."""
     return without(model, "programme_no", "job_id") | {"run": model.job_id}
 
 

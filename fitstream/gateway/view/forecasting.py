@@ -17,6 +17,8 @@ MODELS = {
     "weighted_climatology": "what is usual at each quarter hour of such a day",
     "climatology": "what is usual at each quarter hour of such a day",
     "transformer": "patterns that a model learned from everyone who consented",
+    "convlstm": "patterns that a model learned from everyone who consented",
+    "ensemble": "what is usual, and patterns that models learned from everyone who consented",
 }
 _DAY_SLOTS = 96
 _FEW_DAYS = 7

@@ -48,6 +48,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 -- Makes room for the next champion.
 UPDATE model SET stage = 'retired' WHERE programme_no = $1 AND stage = 'champion'
 
+-- name: set_stage
+-- A model is promoted or retired.
+UPDATE model SET stage = $2 WHERE id = $1
+
 -- name: list_models -> Model
 -- Models, newest first.
 SELECT id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256, created_at

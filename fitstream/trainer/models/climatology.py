@@ -4,7 +4,7 @@ Beside their own days a few days' worth of the cohort's count, those of customer
 no fit beyond the choice of a kernel, works from two days on, and must not need torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -25,13 +25,15 @@ from fitstream.trainer.models.kernel import (
 )
 from fitstream.trainer.windows import SATURDAY, Look, Reach, Windows
 
+HALF_LIVES = (0.5, 2.0, 4.0)  # times that of the start
 SCALES: Mapping[str, tuple[float, ...]] = {
-    "half_life_days": (0.5, 2.0, 4.0),
-    "prior_days": (0.5, 2.0),
-    "sd_slots": (0.75, 1.3),
-    "class_factor": (0.5, 1.8),
-    "weekday_factor": (0.75, 1.5),
+    "sd_slots": (0.5, 0.7, 1.4, 2.0),
+    "class_factor": (0.35, 0.6, 1.7),
+    "weekday_factor": (0.7, 1.5, 2.2),
+    "prior_days": (0.3, 0.5, 2.0, 3.5),
 }
+_PASSES = 2
+_TRUST = 0.7  # how far the factors go from the start to what suits these days best
 OUTPUTS = len(LEVELS) + 1
 MIN_OWN_DAYS = 2
 _PART_SLOTS = SLOTS // PARTS
@@ -160,46 +162,78 @@ def _plain(rows: Floats) -> Floats:
 
 
 def choose_kernel(windows: Windows, unit: npt.NDArray[np.int64], start: Kernel) -> Kernel:
-    """The start, its factors scaled one after the other where validation windows ask for it.
+    """The kernel that suits the people of some held-out windows, `unit` (n,) being their numbers.
 
-    A scale is taken only when its gain is larger than its standard error over the units (customers)
-    of the windows: a few days must not overturn what holds for most people.
+    Half-life first, taken only when its gain is larger than its standard error over the people;
+    then the other factors, for each part of the day by itself, and most of the way to what is best:
+    what is sharpened on some people's days holds for their next ones, but not entirely.
     """
-    best = start
     if len(windows) == 0:
-        return best
-    losses = _losses(best, windows, unit)
-    for name, scales in SCALES.items():
-        kernels = [scaled(best, name, by) for by in scales]
-        tried = [(kernel, _losses(kernel, windows, unit)) for kernel in kernels]
-        kernel, other = min(tried, key=lambda each: float(each[1].sum()))
-        if _is_gain(losses - other):
+        return start
+    best, losses = start, _losses(start, windows)
+    for by in HALF_LIVES:
+        kernel = scaled(start, "half_life_days", (by,))
+        other = _losses(kernel, windows)
+        if _is_gain(_by_unit(losses - other, unit)):
             best, losses = kernel, other
+    return _towards(best, _sharpened(best, windows))
+
+
+def scaled(kernel: Kernel, name: str, by: Sequence[float]) -> Kernel:
+    """The kernel with one factor times `by`, a number for each part; day classes and weekdays that
+    differ never weigh more than those alike."""
+    value = getattr(kernel, name)
+    if not isinstance(value, tuple):
+        return msgspec.structs.replace(kernel, **{name: value * by[0]})
+    most = 1.0 if name == "class_factor" else np.inf
+    least = 1.0 if name == "weekday_factor" else 0.0
+    changed = tuple(
+        float(min(max(each * factor, least), most)) for each, factor in zip(value, by, strict=True)
+    )
+    return msgspec.structs.replace(kernel, **{name: changed})
+
+
+def _sharpened(start: Kernel, windows: Windows) -> Kernel:
+    """Each factor of each part at its best of a few values, one factor after the other."""
+    best = start
+    for _ in range(_PASSES):
+        for name, scales in SCALES.items():
+            totals = [_losses(best, windows).sum(axis=0)]  # (part,) each
+            for by in scales:
+                kernel = scaled(best, name, (by,) * PARTS)
+                totals.append(_losses(kernel, windows).sum(axis=0))
+            chosen = np.argmin(totals, axis=0)  # (part,)
+            best = scaled(best, name, [(1.0, *scales)[each] for each in chosen])
     return best
 
 
-def scaled(kernel: Kernel, name: str, by: float) -> Kernel:
-    """The kernel with one factor larger or smaller; day classes never weigh more than alike."""
-    value = getattr(kernel, name)
-    if isinstance(value, tuple):
-        most = 1.0 if name == "class_factor" else np.inf
-        least = 1.0 if name == "weekday_factor" else 0.0
-        changed = tuple(float(min(max(each * by, least), most)) for each in value)
-        return msgspec.structs.replace(kernel, **{name: changed})
-    return msgspec.structs.replace(kernel, **{name: value * by})
+def _towards(start: Kernel, best: Kernel) -> Kernel:
+    """Between two kernels, geometrically."""
+    made = start
+    for name in SCALES:
+        pairs = zip(getattr(start, name), getattr(best, name), strict=True)
+        ratios = [(to / here) ** _TRUST if here > 0 else 1.0 for here, to in pairs]
+        made = scaled(made, name, ratios)
+    return made
 
 
-def _losses(kernel: Kernel, windows: Windows, unit: npt.NDArray[np.int64]) -> Doubles:
-    """(unit,): summed pinball loss of each customer."""
+def _losses(kernel: Kernel, windows: Windows) -> Doubles:
+    """(n, part): summed pinball loss of each window and part of the day."""
     forecast = predict_own(kernel, windows)
-    scored = np.where(np.isfinite(forecast[..., 0]), windows.truth, np.nan)
-    per_day = pinball(scored, np.nan_to_num(forecast)).sum(axis=1)
+    scored = np.where(np.isfinite(forecast[..., 0]), windows.truth, np.float32(np.nan))
+    loss = pinball(scored, np.nan_to_num(forecast))  # (n, slot)
+    per_part: Doubles = loss.reshape(len(windows), PARTS, _PART_SLOTS).sum(axis=2)
+    return per_part
+
+
+def _by_unit(gains: Doubles, unit: npt.NDArray[np.int64]) -> Doubles:
     units = int(unit.max(initial=-1)) + 1
-    return np.bincount(unit, weights=per_day, minlength=units).astype(np.float64)
+    sums = np.bincount(unit, weights=gains.sum(axis=1), minlength=units)
+    return sums.astype(np.float64)
 
 
 def _is_gain(gains: Doubles) -> bool:
-    """Whether the summed gain of the units is larger than its standard error."""
+    """Whether the summed gain of the people is larger than its standard error."""
     if len(gains) < 2:
         return False
     error = float(gains.std(ddof=1)) * float(np.sqrt(len(gains)))

@@ -16,7 +16,7 @@ from fitstream.trainer.data import Floats, Ints
 from fitstream.trainer.windows import SATURDAY, Reach
 
 Doubles = npt.NDArray[np.float64]
-Parts = tuple[float, float, float, float, float, float]
+Parts = tuple[float, ...]  # one for each part of the day
 PARTS = 6
 _BLOCK = 8
 _MIDDLE = np.tril(np.ones((_BLOCK, _BLOCK)), -1) + 0.5 * np.eye(_BLOCK)
@@ -25,34 +25,32 @@ _MIDDLE = np.tril(np.ones((_BLOCK, _BLOCK)), -1) + 0.5 * np.eye(_BLOCK)
 class Kernel(msgspec.Struct, frozen=True):
     """Weight of a past value: the product of four factors, each 1 for the likeliest key.
 
-    All but the half-life differ by part of the day (six of four hours): nights are alike from slot
-    to slot and day to day, mornings are sharp and differ between weekdays and weekends.
-    `prior_days` says how many days of their own the cohort's values are worth. `blur` is the
-    half-width, in probability, over which a quantile is averaged.
+    All but the half-life may differ by part of the day (six of four hours). They start alike:
+    what is sharpened on some people does not hold for others (measured). `prior_days` says
+    how many days of their own the cohort's values are worth. `blur` is the half-width, in
+    probability, over which a quantile is averaged.
     """
 
-    sd_slots: Parts = (2.8, 0.9, 1.4, 1.2, 1.7, 1.4)
+    sd_slots: Parts = (1.8,) * PARTS
     half_life_days: float = 14.0
-    class_factor: Parts = (0.6, 0.1, 0.3, 0.2, 0.2, 0.5)
-    weekday_factor: Parts = (1.3, 1.8, 2.2, 1.8, 2.0, 2.2)
-    prior_days: Parts = (1.0, 1.0, 1.0, 2.0, 2.5, 1.2)
+    class_factor: Parts = (0.3,) * PARTS
+    weekday_factor: Parts = (1.5,) * PARTS
+    prior_days: Parts = (1.0,) * PARTS
     blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("sd_slots", "class_factor", "weekday_factor", "prior_days"):
+            if len(getattr(self, name)) != PARTS:
+                raise ValueError(f"{name} needs {PARTS} values")
 
 
 START: Mapping[str, Kernel] = {
     "steps": Kernel(),
-    "calories_kcal": Kernel(
-        sd_slots=(2.4, 0.8, 1.6, 1.2, 1.7, 1.3),
-        class_factor=(0.6, 0.1, 0.25, 0.15, 0.2, 0.5),
-        weekday_factor=(1.2, 1.3, 2.0, 1.4, 1.6, 2.2),
-        prior_days=(0.5, 0.6, 0.6, 1.0, 1.5, 0.6),
-        blur=0.02,
-    ),
+    "calories_kcal": Kernel(sd_slots=(1.7,) * PARTS, prior_days=(0.7,) * PARTS, blur=0.02),
     "heart_rate_bpm": Kernel(
-        sd_slots=(2.8, 1.2, 1.7, 1.4, 2.6, 2.6),
-        class_factor=(0.25, 0.15, 0.4, 0.5, 0.5, 0.5),
-        weekday_factor=(1.7, 1.3, 2.0, 1.5, 1.2, 1.5),
-        prior_days=(0.25, 0.25, 0.25, 0.6, 0.4, 0.25),
+        sd_slots=(2.0,) * PARTS,
+        class_factor=(0.4,) * PARTS,
+        prior_days=(0.25,) * PARTS,
         blur=0.05,
     ),
 }
