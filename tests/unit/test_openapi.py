@@ -8,10 +8,17 @@ import pytest
 from fitstream.gateway import openapi
 from fitstream.gateway.app import api_routes
 from fitstream.gateway.parameters import QUERY
+from fitstream.gateway.problems import CODES, codes_of
 from fitstream.gateway.routes import JSON, Route
+from tests.unit.test_docs import INSIDE, codes
 
 KEPT = Path(__file__).parents[2] / "docs" / "openapi.json"
 ROUTES = api_routes()
+# Verdicts on single rows, which a receipt lists; no call as a whole fails with them.
+ROW_CODES = {
+    "slot_misaligned", "future_slot", "too_old", "wrong_type", "heart_rate_order",
+    "minutes_exceed_slot",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -49,6 +56,17 @@ def test_types_are_named_for_readers() -> None:
 
 def test_the_document_is_plain_json() -> None:
     assert json.loads(openapi.text_of(ROUTES)) == openapi.document(ROUTES)
+
+
+def test_every_code_that_is_raised_has_its_meaning_in_the_document() -> None:
+    missing = codes() - INSIDE - ROW_CODES - set(CODES)
+    assert not missing, sorted(missing)
+
+
+def test_every_problem_of_a_route_has_a_code() -> None:
+    for route in ROUTES:
+        for status in openapi.problems_of(route):
+            assert codes_of(status), f"{route.name}: {status}"
 
 
 def _references(value: object) -> list[str]:
