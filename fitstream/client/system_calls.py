@@ -45,14 +45,6 @@ class SystemCalls:
         return await self._fetch(f"/v1/models/{_quoted(model_id)}", Model)
 
     async def promote_model(self, model_id: str) -> Model:
-        """Puts a model to use in place of the champion; raises Conflict where that may not be."""
-        return await self._order(f"/v1/models/{_quoted(model_id)}/promote", Model)
-
-    async def retire_model(self, model_id: str) -> Model:
-        """Takes a model out of use."""
-        return await self._order(f"/v1/models/{_quoted(model_id)}/retire", Model)
-
-    async def promote_model(self, model_id: str) -> Model:
         """Puts a model to use in place of the champion; raises NotFound."""
         return await self._order(f"/v1/models/{_quoted(model_id)}/promote", Model)
 
