@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -22,6 +23,7 @@ from fitstream.errors import Conflict, FitstreamError, NotFound, Rejected, TooMa
 
 Sleep = Callable[[float], Awaitable[object]]
 
+_AT_ONCE_BYTES = 1_048_576
 _DELAY_S = 0.2
 _DELAY_MAX_S = 10.0
 _RETRY_AFTER_MAX_S = 60.0
@@ -174,6 +176,8 @@ def _opened(body: bytes | Path | None) -> Iterator[bytes | BinaryIO | None]:
     if isinstance(body, Path):
         with body.open("rb") as file:
             yield file
+    elif body is not None and len(body) > _AT_ONCE_BYTES:
+        yield BytesIO(body)  # piece by piece: a large one would hold up the loop
     else:
         yield body
 

@@ -56,7 +56,9 @@ async def posted(repo: Repo, settings: Settings, letter: Letter, **ago: float) -
 async def claimed(repo: Repo, job_id: str) -> ClaimedJob:
     async with repo.transaction() as db:
         await db.execute(
-            "UPDATE job SET run_after = now(), lease_until = now() WHERE id = $1", job_id
+            "UPDATE job SET run_after = now(), lease_until = now() - interval '1 s' WHERE id = $1",
+            job_id,
+            job_id,
         )
         found = await jobs.claim_job(db, job_id, "test", 30.0)
     assert found is not None

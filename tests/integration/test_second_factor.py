@@ -39,7 +39,7 @@ async def enrolled(me: Client) -> tuple[FactorMade, list[str]]:
 
 
 def code_of(made: FactorMade, steps: int = 0) -> str:
-    return pyotp.TOTP(made.secret).at(datetime.now(UTC), steps)
+    return pyotp.TOTP(made.secret).at(datetime.now(UTC), counter_offset=steps)
 
 
 async def challenged(nobody: Client, email: str) -> str:
