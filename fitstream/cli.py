@@ -17,7 +17,7 @@ from fitstream.cli_parts import environ as _environ
 from fitstream.cli_parts import number as _number
 from fitstream.cli_parts import or_complain as _or_complain
 from fitstream.cli_parts import run as _run
-from fitstream.cli_trainer import evaluate
+from fitstream.cli_trainer import evaluate, forecast, models, train
 from fitstream.cli_uploads import upload
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ main.add_command(audit)
 main.add_command(oauth_client)
 main.add_command(rewrap)
 main.add_command(evaluate)
+main.add_command(train)
+main.add_command(models)
+main.add_command(forecast)
 main.add_command(upload)
 
 
