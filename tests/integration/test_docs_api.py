@@ -14,7 +14,7 @@ from tests.conftest import RunningStack
 pytestmark = pytest.mark.stack
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"<!-- run(?:: (\d{3}))? -->\n```sh\n(.*?)```", re.DOTALL)
-TIMEOUT_S = 90
+TIMEOUT_S = 180
 
 # `curl` of the document, with its status noted: a block passes when all of its calls answer as
 # they should, also those whose output is piped on. A busy machine may answer 503 at first, as
