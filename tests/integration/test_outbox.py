@@ -58,7 +58,6 @@ async def claimed(repo: Repo, job_id: str) -> ClaimedJob:
         await db.execute(
             "UPDATE job SET run_after = now(), lease_until = now() - interval '1 s' WHERE id = $1",
             job_id,
-            job_id,
         )
         found = await jobs.claim_job(db, job_id, "test", 30.0)
     assert found is not None
