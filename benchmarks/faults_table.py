@@ -20,8 +20,8 @@ Postgres, Valkey and S3Proxy. Several victims suffer at once while fleets post w
 corrected, deleted, conflicting and bad rows. After each series everything must come to rest, the
 ledger must equal the pure merge of what was acknowledged since the system was started, and
 `fitstream verify` must find nothing.
-A kill is SIGKILL, or `os._exit` at a named crash point. The same seed gives the same strikes; what
-they hit depends on the machine.
+A kill is SIGKILL, or `os._exit` at a named crash point (SIGKILL again when the point was not passed
+within 12 s). The same seed gives the same strikes; what they hit depends on the machine.
 """
 
 
@@ -40,7 +40,7 @@ def write_table(series: "Sequence[Series]") -> None:
         *_table(["event", "times"], [[name, f"{n:,}"] for name, n in _events(series).items()]),
         "\n## Until a victim works again\n",
         "Seconds from the kill until the successor is ready, others being down at the same time.\n",
-        *_table(["victim", "kill −9", "at a crash point", "freezes", "p50 s", "p99 s", "longest s"],
+        *_table(["victim", "kill −9", "armed at a point", "freezes", "p50 s", "p99 s", "longest s"],
                 _recovery(struck)),
     ]  # fmt: skip
     (FOLDER / "faults.md").write_text("\n".join(lines) + "\n")
