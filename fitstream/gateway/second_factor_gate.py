@@ -20,7 +20,7 @@ OPEN = frozenset(
 async def check(request: web.Request, name: str, principal: Principal) -> None:
     """Raises Rejected(second_factor_missing). Keys have none: they are random, and no person."""
     is_person = principal.is_staff and not principal.key_id and principal.account_no is not None
-    if not request.app[SETTINGS].second_factor_required or not is_person or name in OPEN:
+    if not is_person or name in OPEN or not request.app[SETTINGS].second_factor_required:
         return
     async with request.app[REPO].connection() as db:
         found = await factors.find(db, principal.account_no or 0)

@@ -17,7 +17,7 @@ from tests.faults.system import System
 from tests.faults.upsets import Upsets
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
-KILLS = 10
+KILLS = 6
 SEED = "FAULTS_SEED"  # set it to run a seed again
 
 

@@ -244,7 +244,7 @@ async def test_a_wrong_key_is_401_and_says_how_to_send_one(http: ClientSession, 
         "/v1/samples", data=b"{}", headers={"Authorization": f"Bearer {key}"}
     ) as a:
         assert a.status == 401
-        assert "Bearer" in a.headers["WWW-Authenticate"]
+        assert any("Bearer" in way for way in a.headers.getall("WWW-Authenticate"))
 
 
 async def test_a_key_posts_for_its_own_device_only(wearer: Wearer) -> None:

