@@ -13,7 +13,7 @@ from fitstream.errors import FitstreamError
 from tests.conftest import RunningStack
 from tests.real import Wearer, at, day_of_samples, eventually, last_monday, ledger_of, new_wearer
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
 MONDAY = last_monday(4)
 DAYS = 28
 VICTIMS = (

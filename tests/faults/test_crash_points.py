@@ -1,7 +1,7 @@
 """Every named crash point: the process dies there while a fleet posts, and nothing is wrong.
 
-`make test` passes all of them in rounds, in each of which every process dies at another of its
-points; `make faults` also passes them one by one. What is checked are the invariants over
+`make test` passes those of the data way in rounds, in each of which every process dies at another
+of its points; `make faults` passes those of jobs too, which train meanwhile, and all one by one. What is checked are the invariants over
 everything that was posted so far.
 """
 
@@ -41,14 +41,20 @@ def process_of(point: str) -> str:
     return ELSEWHERE.get(name, name)
 
 
-def rounds() -> list[tuple[str, ...]]:
-    """All points, each process at most once in a round."""
-    names = dict.fromkeys(map(process_of, POINTS))
+def rounds(*, of_data_way: bool) -> list[tuple[str, ...]]:
+    """All points of the data way, or of jobs; each process at most once in a round."""
+    found = dict.fromkeys(map(process_of, POINTS))
+    names = [name for name in found if (name in ALWAYS) == of_data_way]
     columns = [[point for point in POINTS if process_of(point) == name] for name in names]
     return [tuple(filter(None, row)) for row in zip_longest(*columns)]
 
 
-@pytest.mark.parametrize("points", rounds(), ids=lambda points: points[-1])
+@pytest.mark.parametrize(
+    "points",
+    rounds(of_data_way=True)
+    + [pytest.param(points, marks=pytest.mark.slow) for points in rounds(of_data_way=False)],
+    ids=lambda points: points[-1],
+)
 async def test_deaths_of_every_process_at_once_cost_nothing_and_double_nothing(
     points: tuple[str, ...], system: System, stores: Observed, fleets: list[Fleet]
 ) -> None:

@@ -26,7 +26,10 @@ WORK = ("ledger", "archive", "roller")
 
 @pytest.mark.parametrize(
     ("wearers", "days", "restarts"),
-    [(3, 16, 6), pytest.param(22, 90, 60, marks=pytest.mark.slow)],
+    [
+        pytest.param(3, 16, 6, marks=pytest.mark.slow),
+        pytest.param(22, 90, 60, marks=pytest.mark.slow),
+    ],
     ids=["a few", "all"],
 )
 async def test_two_of_each_restarted_at_random_make_the_weeks_of_one_of_each(

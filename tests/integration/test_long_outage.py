@@ -121,7 +121,9 @@ async def _is_ready(address: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "outage_s", [6.0, pytest.param(600.0, marks=pytest.mark.slow)], ids=["short", "ten minutes"]
+    "outage_s",
+    [pytest.param(6.0, marks=pytest.mark.slow), pytest.param(600.0, marks=pytest.mark.slow)],
+    ids=["short", "ten minutes"],
 )
 async def test_i15_memory_is_bounded_and_i16_nothing_is_acknowledged_without_kafka(
     stack: RunningStack, admin: Client, outage_s: float

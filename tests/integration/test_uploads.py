@@ -365,6 +365,7 @@ def parquet_bomb() -> bytes:
     return sink.getvalue()
 
 
+@pytest.mark.slow
 async def test_hostile_files_fail_alone_and_the_worker_lives(
     admin: Client, stack: RunningStack, tmp_path: Path
 ) -> None:
