@@ -78,6 +78,7 @@ async def test_a_newcomer_is_told_what_comes_next(
         await visit.check_sound()
 
 
+@pytest.mark.slow
 async def test_a_code_to_scan_is_shown_and_a_code_that_was_typed_is_compared(
     browser: Browser, stack: RunningStack, people: People, admin: Client
 ) -> None:

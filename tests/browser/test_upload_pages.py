@@ -27,6 +27,7 @@ async def visit(
         yield opened
 
 
+@pytest.mark.slow
 async def test_a_file_is_mapped_checked_brought_in_and_taken_back(
     visit: Visit, admin: Client, tmp_path: Path
 ) -> None:

@@ -1,8 +1,8 @@
 """Every named crash point: the process dies there while a fleet posts, and nothing is wrong.
 
 `make test` passes those of the data way in rounds, in each of which every process dies at another
-of its points; `make faults` passes those of jobs too, which train meanwhile, and all one by one. What is checked are the invariants over
-everything that was posted so far.
+of its points; `make faults` passes those of jobs too, which train meanwhile, and all one by one.
+What is checked are the invariants over everything that was posted so far.
 """
 
 import asyncio
