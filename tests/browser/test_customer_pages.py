@@ -1,6 +1,5 @@
 """The customers' pages against the running system, in Chromium."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -78,12 +77,10 @@ async def test_a_newcomer_is_told_what_comes_next(
         await visit.check_sound()
 
 
-@pytest.mark.slow
 async def test_a_code_to_scan_is_shown_and_a_code_that_was_typed_is_compared(
     browser: Browser, stack: RunningStack, people: People, admin: Client
 ) -> None:
-    async with asyncio.timeout(20):
-        begun = await admin.as_who("").begin_pairing("phone", "Pixel")
+    begun = await admin.as_who("").begin_pairing("phone", "Pixel")
     async with visiting(browser, stack.pages, Look(390, "dark"), script=False) as visit:
         await visit.log_in("/login", people.newcomer.email, PASSWORD)
         await visit.open("/devices/add")
