@@ -133,6 +133,7 @@ async def test_a_day_is_checked_comes_in_and_goes_again(admin: Client, tmp_path:
     assert combined.items[7]["steps"] == rows[7]["steps"]
 
 
+@pytest.mark.slow
 async def test_undo_gives_the_week_the_content_it_had_and_a_replay_keeps_it(
     admin: Client, stack: RunningStack, tmp_path: Path
 ) -> None:
