@@ -5,6 +5,7 @@ Pure. A guess is only ever shown; what is ingested was named by the file or conf
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -22,7 +23,8 @@ _PATTERNS = (
 )  # fmt: skip
 _WORDS: dict[str, tuple[str, ...]] = {
     "slot": ("slot", "timestamp", "datetime", "date_time", "start", "start_time", "starttime",
-             "begin", "interval_start", "recorded_at", "local_time", "activity_time", "ts"),
+             "begin", "interval_start", "recorded_at", "local_time", "activity_time", "ts",
+             "when"),
     "date": ("date", "day", "activity_date"),
     "time": ("time", "clock", "hour", "time_of_day"),
     "customer": ("customer", "customer_id", "external_id", "user", "user_id", "userid",
@@ -33,7 +35,8 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "deleted": ("deleted",),
     "steps": ("steps", "step", "step_count", "stepcount", "step_total", "steptotal", "total_steps",
               "cnt"),
-    "distance_m": ("distance", "dist", "total_distance", "totaldistance", "distance_walked"),
+    "distance_m": ("distance", "dist", "total_distance", "totaldistance", "distance_walked",
+                   "walked_distance"),
     "calories_kcal": ("calories", "calorie", "energy", "active_energy", "energy_burned",
                       "calories_out", "caloriesout", "calories_burned"),
     "heart_rate_min_bpm": ("heart_rate_min", "hr_min", "min_hr", "min_heart_rate",
@@ -66,11 +69,20 @@ _WHOLE = frozenset(NAMES) | {"tz_offset_min"}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _UNSURE_UNITS = frozenset({"distance_m"})
+_TELLING_UNITS: dict[str, str] = {
+    **dict.fromkeys(("km", "mi", "ft", "yd"), "distance_m"),
+    **dict.fromkeys(("kcal", "kJ"), "calories_kcal"),
+    "bpm": "heart_rate_bpm",
+}
+"""Units that only one metric has, so that they say what a column of an unknown name is."""
 _MS_FROM = 10**11
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping to begin with; `is_sure` when the file itself names everything, else `notes`."""
+    """A mapping to begin with; `is_sure` when the file itself names everything, else `notes`.
+
+    What is not sure may lack what its notes name; None when nothing was recognised at all.
+    """
 
     spec: MappingSpec | None
     is_sure: bool
@@ -99,12 +111,18 @@ def suggest(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Suggestion:
             taken.add(guess.to)
         notes += [guess.note] if guess.note else []
         columns.append(ColumnMap(name, cast(Target, guess.to), guess.unit))  # type: ignore[arg-type]
-    columns = _without_halves(columns)
+    columns, found = _with_time(_without_halves(columns), header, rows)
+    notes = [note for note in notes if repr(found) not in note] + (
+        [f"column {found!r} is taken for the time, because it holds times"] if found else []
+    )
     time, said = _time_of(columns, header, rows)
+    spec = MappingSpec(columns=columns, time=time, decimal=_decimal(rows))
     try:
-        spec = check_spec(MappingSpec(columns=columns, time=time, decimal=_decimal(rows)))
+        check_spec(spec)
     except Rejected as error:
-        return Suggestion(spec=None, is_sure=False, notes=[*notes, error.message])
+        is_known = any(each.to != "ignore" for each in columns)
+        notes.append(error.message)
+        return Suggestion(spec=spec if is_known else None, is_sure=False, notes=notes)
     return Suggestion(spec=spec, is_sure=False, notes=[*notes, *said])
 
 
@@ -127,6 +145,9 @@ def _guess_word(name: str, word: str) -> _Guess:
         return _with_unit(name, _KNOWN[stem], unit)
     if unit == "min" and f"{stem}_min" in _KNOWN:  # `hr_min` is a rate, `light_min` are minutes
         return _with_unit(name, _KNOWN[f"{stem}_min"], "")
+    if unit in _TELLING_UNITS:
+        to = _TELLING_UNITS[unit]
+        return _Guess(to, unit, f"column {name!r} is taken for {to}, because of its unit")
     return _Guess("ignore", "", f"column {name!r} is left out: nobody knows what it is")
 
 
@@ -149,6 +170,29 @@ def _without_halves(columns: list[ColumnMap]) -> list[ColumnMap]:
     elif not {"date", "time"} <= found:
         swap = {"date": "slot", "time": "slot"}
     return [ColumnMap(each.column, swap.get(each.to, each.to), each.unit) for each in columns]
+
+
+def _with_time(
+    columns: list[ColumnMap], header: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[list[ColumnMap], str]:
+    """Where no name says so, the first column that holds times is the time; its name, or ""."""
+    if {each.to for each in columns} & {"slot", "date", "time"}:
+        return columns, ""
+    places = {name: at for at, name in reversed(list(enumerate(header)))}
+    for each in columns:
+        cells = [row[places[each.column]] for row in rows]
+        cells = [cell for cell in cells if cell not in ("", None)]
+        if each.to == "ignore" and _holds_times(cells):
+            whole = [ColumnMap(one.column, "slot") if one is each else one for one in columns]
+            return whole, each.column
+    return columns, ""
+
+
+def _holds_times(cells: Sequence[Any]) -> bool:
+    """Whether all are days with a time of day; a number could be anything."""
+    if not cells or not all(isinstance(cell, datetime) or ":" in str(cell) for cell in cells):
+        return False
+    return any(_reads_all(how, cells) for how in _formats(cells))
 
 
 def _time_of(

@@ -247,6 +247,32 @@ def test_a_mapping_is_guessed_from_names_and_first_rows() -> None:
     assert any("Mood" in note for note in found.notes)
 
 
+def test_a_column_of_an_unknown_name_is_known_by_its_unit_or_by_the_times_in_it() -> None:
+    header = ["Uhrzeit", "Gelaufen (km)", "Pulse"]
+    found = suggest(header, [["24.11.2026 08:15", "0,4", "71"], ["", "0,1", "70"]])
+    assert found.spec is not None
+    said = {each.column: (each.to, each.unit) for each in check_spec(found.spec).columns}
+    assert said["Uhrzeit"] == ("slot", "")
+    assert said["Gelaufen (km)"] == ("distance_m", "km")
+    assert found.spec.time.format == "%d.%m.%Y %H:%M"
+    assert sum("Uhrzeit" in note for note in found.notes) == 1
+
+
+@pytest.mark.parametrize("cells", [["12:30"], ["2026-11-24"], [""], ["71"], ["a: b"]])
+def test_what_is_no_whole_time_is_never_taken_for_one(cells: list[str]) -> None:
+    found = suggest(["Anything", "Steps"], [[cell, "1"] for cell in cells])
+    assert found.spec is not None
+    assert "slot" not in found.spec.targets()
+
+
+def test_what_was_recognised_is_kept_where_the_rest_was_not() -> None:
+    found = suggest(["Somehow", "Steps"], [["?", "12"]])
+    assert found.spec is not None
+    assert [each.to for each in found.spec.columns] == ["ignore", "steps"]
+    assert not found.is_sure
+    assert any("no column is the time" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("rows", [[], [["x", "y"]], [["1764000000", "3"]]])
 def test_a_guess_never_fails(rows: list[list[str]]) -> None:
     assert suggest(["timestamp", "steps"], rows).spec is not None
