@@ -20,6 +20,7 @@ from fitstream.client.access import (
 )
 from fitstream.client.data import Items
 from fitstream.client.http import Api, Call
+from fitstream.client.paging import every
 
 T = TypeVar("T")
 _READ_ATTEMPTS = 3
@@ -31,9 +32,14 @@ class AccessCalls:
     _api: Api
 
     # Grants of the own account
-    async def grants(self) -> Items[GrantShown]:
-        """What programs may do in the customer's name."""
-        return await self._look("/v1/me/grants", Items[GrantShown])
+    async def grants(self) -> list[GrantShown]:
+        """What programs may do in the customer's name, newest first."""
+        kind = Items[GrantShown]
+        return await every(lambda after: self._look("/v1/me/grants", kind, after=after))
+
+    async def grant(self, grant_id: str) -> GrantShown:
+        """What one program may do; raises NotFound."""
+        return await self._look(f"/v1/me/grants/{_quoted(grant_id)}", GrantShown)
 
     async def withdraw_grant(self, grant_id: str) -> None:
         """Takes one back; its tokens end. Raises NotFound."""
@@ -77,6 +83,10 @@ class AccessCalls:
     async def keys(self, after: str = "") -> Items[ProgramKey]:
         """A page of programs' keys."""
         return await self._look("/v1/keys", Items[ProgramKey], limit="100", after=after)
+
+    async def key(self, key_id: str) -> ProgramKey:
+        """One program's key, without its secret; raises NotFound."""
+        return await self._look(f"/v1/keys/{_quoted(key_id)}", ProgramKey)
 
     async def create_key(self, name: str, scopes: Sequence[str], **fields: Any) -> ProgramKeyMade:
         """A new key, shown once."""

@@ -10,6 +10,7 @@ from fitstream.client.access import Ended, SessionShown
 from fitstream.client.data import Items, LoggedIn
 from fitstream.client.http import Api, Call
 from fitstream.client.operations import JobAsked
+from fitstream.client.paging import every
 from fitstream.client.people import (
     Factor,
     FactorMade,
@@ -82,7 +83,12 @@ class AccountCalls:
 
     async def sessions(self) -> list[SessionShown]:
         """Live sessions of the account, the one used last first."""
-        return (await self._get("/v1/me/sessions", Items[SessionShown])).items
+        kind = Items[SessionShown]
+        return await every(lambda after: self._get("/v1/me/sessions", kind, {"after": after}))
+
+    async def session(self, session_id: str) -> SessionShown:
+        """One live session of the account; raises NotFound."""
+        return await self._get(f"/v1/me/sessions/{quote(session_id, safe='')}", SessionShown)
 
     async def end_other_sessions(self) -> Ended:
         """Ends every session of the account but this one."""
@@ -168,7 +174,8 @@ class AccountCalls:
         return await self._ask(path, Joining, {"open_registration": is_open}, "PATCH")
 
     async def _get(self, path: str, kind: type[T], query: Mapping[str, str] = {}) -> T:
-        call = Call("GET", path, query, attempts=_READ_ATTEMPTS)
+        asked = {name: value for name, value in query.items() if value}
+        call = Call("GET", path, asked, attempts=_READ_ATTEMPTS)
         return msgspec.json.decode((await self._api.send(call)).body, type=kind)
 
     async def _ask(

@@ -36,6 +36,7 @@ from fitstream.client.operations import (
     Run,
     RunAsked,
 )
+from fitstream.client.paging import every
 from fitstream.client.system_calls import SystemCalls
 from fitstream.client.trace import Trace
 
@@ -53,6 +54,14 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, SystemCalls):
     def as_who(self, token: str, forwarded: str = "") -> "Client":
         """The same client for another credential; `forwarded` is the address it acts for."""
         return Client(self._api.as_who(token, forwarded))
+
+    def careful(self) -> "Client":
+        """The same caller, who changes only what is still as this client has read it last.
+
+        What was read carries an `ETag`; a change or removal of the same thing sends it as
+        `If-Match`, and raises Rejected(changed) when somebody else was faster.
+        """
+        return Client(self._api.careful())
 
     # People
     async def login(self, email: str, password: str, agent: str = "") -> LoggedIn:
@@ -78,6 +87,10 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, SystemCalls):
     async def programmes(self, after: str = "") -> Items[Programme]:
         """A page of programmes, oldest first."""
         return await self._read("/v1/programmes", Items[Programme], {"after": after})
+
+    async def programme(self, programme_id: str) -> Programme:
+        """One programme; raises NotFound."""
+        return await self._read(f"/v1/programmes/{quote(programme_id, safe='')}", Programme)
 
     async def create_programme(self, programme_id: str, name: str) -> Programme:
         """A new programme; raises Conflict(exists)."""
@@ -157,8 +170,8 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, SystemCalls):
     ) -> list[DailySummary]:
         """What local days came to as a whole, both ends in; only for days that have one."""
         query = {"from": first.isoformat(), "to": last.isoformat()}
-        path = f"{_of(customer_id)}/daily-summaries"
-        return (await self._read(path, Items[DailySummary], query)).items
+        path, kind = f"{_of(customer_id)}/daily-summaries", Items[DailySummary]
+        return await every(lambda after: self._read(path, kind, query | {"after": after}))
 
     async def hours(self, customer_id: str, day: date | None = None) -> HoursOfDay:
         """One local day by the hour; today by default."""
@@ -211,7 +224,12 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, SystemCalls):
 
     async def models(self) -> list[Model]:
         """The newest models."""
-        return (await self._read("/v1/models", Items[Model])).items
+        return (await self.models_after()).items
+
+    async def models_after(self, after: str = "", limit: int = 50) -> Items[Model]:
+        """A page of models, newest first."""
+        query = {"after": after, "limit": str(limit)}
+        return await self._read("/v1/models", Items[Model], query)
 
     async def jobs(self, state: str = "", kind: str = "", after: str = "") -> Items[Job]:
         """A page of jobs, newest first."""

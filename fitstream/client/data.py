@@ -159,10 +159,11 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Programme(msgspec.Struct, frozen=True):
-    """A study or scheme: every customer belongs to one."""
+    """A study or scheme: every customer belongs to one, and some let people join by themselves."""
 
     id: str
     name: str
+    open_registration: bool = False
 
 
 class AccountMade(msgspec.Struct, frozen=True):
@@ -414,3 +415,4 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     based_on: BasedOn | None = None
     data_through: datetime | None = None
     items: list[Quantiles]
+    id: str = ""

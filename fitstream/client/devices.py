@@ -18,6 +18,7 @@ from fitstream.client.data import (
     PairingOffer,
 )
 from fitstream.client.http import Api, Call
+from fitstream.client.paging import every
 
 T = TypeVar("T")
 _READ_ATTEMPTS = 3
@@ -52,9 +53,16 @@ class DeviceCalls:
         await self._api.send(Call("DELETE", path))
 
     async def devices(self, customer_id: str) -> list[Device]:
-        """Devices of a customer, best priority first."""
-        call = Call("GET", _of(customer_id), attempts=_READ_ATTEMPTS)
-        return msgspec.json.decode((await self._api.send(call)).body, type=Items[Device]).items
+        """Devices of a customer, best priority first, removed ones too."""
+        return await every(lambda after: self.devices_after(customer_id, after, 500))
+
+    async def devices_after(
+        self, customer_id: str, after: str = "", limit: int = 50
+    ) -> Items[Device]:
+        """A page of them."""
+        query = {"limit": str(limit)} | ({"after": after} if after else {})
+        call = Call("GET", _of(customer_id), query, attempts=_READ_ATTEMPTS)
+        return msgspec.json.decode((await self._api.send(call)).body, type=Items[Device])
 
     async def device(self, customer_id: str, device_id: str) -> Device:
         """One device; raises NotFound."""

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -29,10 +30,11 @@ _DELAY_MAX_S = 10.0
 _RETRY_AFTER_MAX_S = 60.0
 _KEY = "Idempotency-Key"
 _KEYED_ATTEMPTS = 3
-# Calls that are about the caller's own standing, or carry files: no answer of theirs is kept.
+_NOTED_MAX = 256
+# Calls about the caller's own standing, and what a repeat does not change: no answer is kept.
 _UNKEYED = re.compile(
-    r"/v1/(samples|auth/|me/|oauth/(token|revoke|introspect|device|authorize)|devices/|uploads$"
-    r"|customers/import|customers/[^/]+/(uploads$|picture))"
+    r"/v1/(samples|auth/|me/(?!grants|sessions)|oauth/(token|revoke|introspect|device$)|devices/"
+    r"|customers/[^/]+/picture)"
 ).match
 
 
@@ -84,6 +86,7 @@ class Api:
         forwarded: str = "",
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        self._etags: dict[str, str] | None = None
         self._session = session
         self._sleep = sleep
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -94,6 +97,12 @@ class Api:
         """The same API and connections with another credential."""
         return Api(self._session, token, forwarded, self._sleep)
 
+    def careful(self) -> "Api":
+        """The same caller; what it changes must be as it has read it last (`If-Match`)."""
+        found = copy(self)
+        found._etags = {}
+        return found
+
     async def send(self, call: Call) -> Answer:
         """The answer of a call that succeeded.
 
@@ -101,11 +110,11 @@ class Api:
         call's attempts, or its patience, are used up. A change is repeated too: it carries an
         `Idempotency-Key`, so that it is done once however often it arrives.
         """
-        call = self.keyed(call)
+        call = self.keyed(self._matched(call))
         waited_s = 0.0
         for attempt in count(1):
             try:
-                return await self._once(call)
+                return self._noted(call, await self._once(call))
             except (Unavailable, TooMany, Conflict) as error:
                 if error.retry_after_s is None:
                     raise
@@ -120,10 +129,28 @@ class Api:
         """A change of a known caller with a key of its own, where the API keeps its answer."""
         is_known = "Authorization" in self._headers and call.method not in ("GET", "HEAD")
         is_repeated = call.attempts > 1 or call.patience_s is not None
-        if not is_known or is_repeated or isinstance(call.body, Path) or _UNKEYED(call.path):
+        if not is_known or is_repeated or _UNKEYED(call.path):
             return call
         headers = {_KEY: uuid4().hex, **call.headers}
         return call._replace(attempts=_KEYED_ATTEMPTS, headers=headers)
+
+    def _matched(self, call: Call) -> Call:
+        """A change of what was read, with the `ETag` that it had then."""
+        etag = (self._etags or {}).get(call.path)
+        if etag is None or call.method not in ("PUT", "PATCH", "DELETE"):
+            return call
+        return call._replace(headers={"If-Match": etag, **call.headers})
+
+    def _noted(self, call: Call, answer: Answer) -> Answer:
+        """The answer; its `ETag` is kept where the caller is careful."""
+        if self._etags is None:
+            return answer
+        self._etags.pop(call.path, None)
+        if call.method == "GET" and "ETag" in answer.headers:
+            self._etags[call.path] = answer.headers["ETag"]
+            for oldest in list(self._etags)[:-_NOTED_MAX]:
+                del self._etags[oldest]
+        return answer
 
     async def _once(self, call: Call) -> Answer:
         headers = {**self._headers, **call.headers}

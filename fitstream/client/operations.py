@@ -5,6 +5,12 @@ from typing import Any
 
 import msgspec
 
+JOB_STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
+JOB_KINDS = (
+    "cohort_prepare", "train_cohort", "forecast", "roll_week", "week_finished", "upkeep",
+    "collect_orphans", "set_up_customers", "mail", "upload_check", "upload_ingest", "upload_undo",
+)  # fmt: skip
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Something that must be done, is done or was done."""

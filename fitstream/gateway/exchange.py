@@ -9,7 +9,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from fitstream.errors import Conflict, NotFound, Rejected, TooMany
-from fitstream.gateway import etags, idempotency
+from fitstream.gateway import etags, idempotency, parameters
 from fitstream.gateway.bodies import read
 from fitstream.gateway.compression import pack
 from fitstream.gateway.idempotency import HEADER
@@ -17,10 +17,9 @@ from fitstream.gateway.keys import REPO, ROUTE_TABLE
 from fitstream.gateway.openapi import is_keyed
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.problems import PROBLEM
-from fitstream.gateway.routes import Handler, Route
+from fitstream.gateway.routes import UNSAFE, Handler, Route
 from fitstream.repo.database import Db, Isolation, Overtaken
 
-_CHANGES = frozenset({"PUT", "PATCH", "DELETE"})
 _ATTEMPTS = 3
 _NONE: dict[str, Route] = {}
 _JUDGED = (Rejected, NotFound, Conflict, TooMany)
@@ -32,6 +31,7 @@ async def exchange(request: web.Request, name: str, handler: Handler) -> web.Str
     if route is None:
         return await handler(request)
     _check_accept(request, route)
+    parameters.check(request.query, route.query)
     response = await _changed(request, route, handler)
     if not isinstance(response, web.Response):
         return response
@@ -43,17 +43,29 @@ async def exchange(request: web.Request, name: str, handler: Handler) -> web.Str
 async def _changed(request: web.Request, route: Route, handler: Handler) -> web.StreamResponse:
     """The handler's answer, in one transaction with its condition and the keeping of it."""
     headers = request.headers
-    has_key = HEADER in headers and is_keyed(route)
-    reader = request.app[ROUTE_TABLE].get(f"GET {route.path}")
-    is_conditional = route.method in _CHANGES and "If-Match" in headers and reader is not None
-    if not has_key and not is_conditional:
+    has_key = HEADER in headers and is_keyed(route) and not route.keeps_itself
+    conditions = _reader(request, route) if "If-Match" in headers else None
+    if not has_key and conditions is None:
         return await handler(request)
-    conditions = reader if is_conditional else None
     body = await read(request) if has_key else b""
     for _ in range(_ATTEMPTS):
         with suppress(Overtaken):  # judged anew: nothing of it is left
             return await _joined(request, handler, conditions, body if has_key else None)
     raise _changed_meanwhile()
+
+
+def _reader(request: web.Request, route: Route) -> Route | None:
+    """The route that reads what a change with `If-Match` is about; None for what only reads.
+
+    Raises Rejected(no_condition) where there is none: a condition is never passed over.
+    """
+    if route.method not in UNSAFE:
+        return None
+    reader = request.app[ROUTE_TABLE].get(f"GET {route.changes}")
+    if reader is None:
+        text = "this route changes nothing that has an `ETag`; leave `If-Match` out"
+        raise Rejected("no_condition", text)
+    return reader
 
 
 async def _joined(

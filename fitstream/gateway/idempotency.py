@@ -6,6 +6,7 @@ they changed nothing, so a repeat is judged anew.
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ from aiohttp import web
 
 from fitstream.boxes import close_box, open_box
 from fitstream.errors import Conflict, Rejected
-from fitstream.gateway.keys import MASTERS
-from fitstream.gateway.principal import Principal
+from fitstream.gateway.keys import MASTERS, REPO
+from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.repo import idempotency
 from fitstream.repo.database import Db
 from fitstream.repo.idempotency import KeptAnswer
 
+Act = Callable[[], Awaitable[web.Response]]
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 _VISIBLE = re.compile(r"[!-~]{1,255}")
@@ -53,6 +55,23 @@ def keyed_call(request: web.Request, principal: Principal, body: bytes) -> Keyed
     # The purpose seals with the key itself, which lies in no table.
     purpose = f"idempotency {sha256(b'seal' + who.encode()).hexdigest()}"
     return KeyedCall(key_sha, sha256(asked + body).digest(), purpose)
+
+
+async def answered_once(request: web.Request, body_sha: bytes, act: Act) -> web.Response:
+    """What `act` answers, for handlers that have read a large body themselves.
+
+    With an `Idempotency-Key` it is one transaction with the keeping of the answer; `body_sha`
+    stands for the body. What `act` refuses is undone as a whole.
+    """
+    if HEADER not in request.headers:
+        return await act()
+    call = keyed_call(request, request[PRINCIPAL], body_sha)
+    async with request.app[REPO].joined() as db:
+        if (kept := await take(db, call)) is not None:
+            return replayed(request, call, kept)
+        response = await act()
+        await keep(db, request, call, response)
+    return response
 
 
 async def take(db: Db, call: KeyedCall) -> KeptAnswer | None:

@@ -23,7 +23,6 @@ VERSION = "1"
 FORM = "application/x-www-form-urlencoded"
 _PATH_PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _PRIVATE = re.compile(r"#/components/schemas/_")
-_CHANGES = frozenset({"PUT", "PATCH", "DELETE"})
 _REF = "#/components/schemas/{name}"
 _WORDS = "#/components/"
 
@@ -101,11 +100,10 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     types = list(_types(routes))
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
-    readable = {(route.path, route.method) for route in routes}
+    readable = _readable_paths(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        is_readable = (route.path, "GET") in readable
-        described = _operation(route, schema_of, is_readable=is_readable)
+        described = _operation(route, schema_of, is_changed=route.changes in readable)
         paths.setdefault(_plain(route.path), {})[route.method.lower()] = described
     whole = {
         "openapi": "3.1.0",
@@ -179,8 +177,11 @@ def _types(routes: Iterable[Route]) -> Iterable[Any]:
                 yield kind
 
 
-def _operation(route: Route, schema_of: Mapping[int, Any], *, is_readable: bool) -> dict[str, Any]:
-    is_changed = route.method in _CHANGES and is_readable
+def _readable_paths(routes: Iterable[Route]) -> set[str]:
+    return {route.path for route in routes if route.method == "GET"}
+
+
+def _operation(route: Route, schema_of: Mapping[int, Any], *, is_changed: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
@@ -219,6 +220,8 @@ def problems_of(route: Route, *, is_changed: bool = False) -> list[int]:
     found = {401, 429, 503, *route.problems}  # a wrong credential is refused wherever it comes
     if route.writes:
         found.add(406)
+    if route.method in UNSAFE:
+        found.add(400)  # `If-Match` where nothing has a state
     if not is_open(route):
         found.add(403)
     if "{" in route.path:
@@ -322,13 +325,11 @@ def _has_etag(route: Route) -> bool:
 
 def _problems(routes: Sequence[Route]) -> dict[str, Any]:
     """One response per status, with the codes that it may carry."""
-    readable = {route.path for route in routes if route.method == "GET"}
+    readable = _readable_paths(routes)
     used = {
         status
         for route in routes
-        for status in problems_of(
-            route, is_changed=route.method in _CHANGES and route.path in readable
-        )
+        for status in problems_of(route, is_changed=route.changes in readable)
     }
     return {f"Problem{status}": _problem(status) for status in sorted(used)}
 

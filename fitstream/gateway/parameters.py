@@ -1,6 +1,10 @@
 """Query and path parameters by name, as the OpenAPI document describes them."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+from fitstream.client.operations import JOB_KINDS, JOB_STATES
+from fitstream.errors import Rejected
 
 Schema = dict[str, Any]
 
@@ -12,6 +16,8 @@ class Parameter(NamedTuple):
     description: str
     schema: Schema
     is_required: bool = False
+    code: str = "bad_filter"
+    """Of the refusal of a value that is not one of the schema's."""
 
 
 def _text(name: str, description: str, **schema: Any) -> Parameter:
@@ -65,19 +71,9 @@ QUERY: dict[str, Parameter] = {
         "calories_kcal",
         "heart_rate_bpm",
     ),
-    "state": _text("state", "Only of this state."),
-    "kind": _text("kind", "Only of this kind."),
+    "job_kind": _one_of("kind", "Only of this kind.", *JOB_KINDS),
     "reason": _text("reason", "Only with this reason."),
-    "job_state": _one_of(
-        "state",
-        "Only of this state.",
-        "queued",
-        "running",
-        "waiting",
-        "succeeded",
-        "failed",
-        "cancelled",
-    ),
+    "job_state": _one_of("state", "Only of this state.", *JOB_STATES),
     "letter_state": _one_of(
         "state", "Only of this state.", "parked", "replayed", "discarded"
     ),
@@ -147,3 +143,19 @@ def in_path(name: str) -> Parameter:
     """The parameter `{name}` of a path."""
     schema: Schema = {"type": "string", "minLength": 1}
     return Parameter(name, _PATH.get(name, f"The {name.replace('_', ' ')}."), schema, True)
+def check(query: Mapping[str, str], names: Iterable[str]) -> None:
+    """Raises Rejected where a parameter has a value that is none of those it can have.
+
+    One that is there without a value counts as left out.
+    """
+    for parameter in (QUERY[name] for name in names):
+        choices, given = parameter.schema.get("enum"), query.get(parameter.name)
+        if choices and given and given not in choices:
+            raise unknown(parameter.name, choices, parameter.code)
+
+
+def unknown(name: str, choices: Iterable[str], code: str = "bad_filter") -> Rejected:
+    """The refusal of a value, with those that are taken."""
+    return Rejected(code, f"`{name}` is one of {', '.join(choices)}")
+
+

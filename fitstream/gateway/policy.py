@@ -45,10 +45,10 @@ _allow({"anyone"}, "oauth_metadata", "oauth_authorize")
 _allow({"client"}, "oauth_token", "oauth_revoke", "oauth_introspect", "oauth_device")
 _allow({"device"}, "post_samples")
 _allow(
-    {"customer"}, "oauth_decide", "oauth_show_device", "oauth_decide_device", "grants",
+    {"customer"}, "oauth_decide", "oauth_show_device", "oauth_decide_device", "grants", "grant",
     "withdraw_grant",
 )  # fmt: skip
-_allow({"person"}, "logout", "sessions", "end_session", "end_other_sessions")
+_allow({"person"}, "logout", "sessions", "session", "end_session", "end_other_sessions")
 _allow({"person"}, "me", scope="profile")
 
 # Accounts: nobody but their owner, by session
@@ -79,7 +79,7 @@ _allow({"admin"}, "import_customers", "export_customers", "patch_programme", "ta
 _allow(
     _STAFF | {"own"}, "get_customer", "list_devices", "get_device", scope="customers:read"
 )  # fmt: skip
-_allow(_STAFF, "programmes", "list_customers", scope="customers:read")
+_allow(_STAFF, "programmes", "programme", "list_customers", scope="customers:read")
 _allow({"admin"}, "create_programme", "create_customer", "patch_customer", scope="customers:write")
 _allow({"admin"}, "put_account")
 _allow(
@@ -125,7 +125,7 @@ _allow(
 # Who may what: people only, no program
 _allow(
     {"admin"}, "create_staff", "staff", "staff_member", "patch_staff", "create_key", "keys",
-    "revoke_key", "create_client", "clients", "client", "patch_client", "new_client_secret",
+    "key", "revoke_key", "create_client", "clients", "client", "patch_client", "new_client_secret",
     "audit",
 )  # fmt: skip
 

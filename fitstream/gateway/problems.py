@@ -59,6 +59,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "bad_batch": ((400,), "the batch id cannot be one"),
     "bad_trace": ((400,), "a trace is by batch, or by customer and slot"),
     "bad_week": ((400,), "write weeks like 2026-W47"),
+    "no_condition": ((400,), "the route changes nothing that `If-Match` could name"),
     "bad_key": ((400,), "`Idempotency-Key` is 1 to 255 visible characters"),
     "bad_request": ((400,), "the request is no HTTP that can be understood"),
     "authorization_pending": ((400,), "nobody has approved this device yet; ask again"),

@@ -11,6 +11,7 @@ from aiohttp import web
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_REPLACES = frozenset({"PUT", "PATCH", "DELETE"})
 
 
 class Route(NamedTuple):
@@ -39,8 +40,19 @@ class Route(NamedTuple):
     """Statuses of problems beside those that every route of its shape has."""
     is_keyed: bool = True
     """Whether an unsafe call may carry `Idempotency-Key`."""
+    keeps_itself: bool = False
+    """Whether the handler keeps the answer, as its body is too large to be held beforehand."""
     example: Any = None
     """A body that would be accepted."""
+    state_of: str = ""
+    """Path of the resource that an action changes: what `If-Match` is about."""
+
+    @property
+    def changes(self) -> str | None:
+        """Path of the resource whose state a change is about; None for what reads or creates."""
+        if self.state_of:
+            return self.state_of
+        return self.path if self.method in _REPLACES else None
 
 
 def route_table(routes: Iterable[Route]) -> dict[str, Route]:

@@ -12,6 +12,26 @@ import msgspec
 
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
+ACTIONS = (
+    "account.accepted", "account.email_changed", "account.factor_off", "account.factor_on",
+    "account.logged_out_everywhere",
+    "account.password_changed", "account.password_reset", "account.recovery_codes",
+    "account.registered", "client.created", "client.disabled", "client.enabled",
+    "client.secret_changed", "consent.given", "consent.withdrawn", "customer.activated",
+    "customer.changed", "customer.created", "customer.deactivated", "customer.invited",
+    "customer.login_set", "customers.exported", "daily_summary.stored",
+    "device.added", "device.changed",
+    "device.key_rotated", "device.paired", "device.removed", "grant.given", "grant.withdrawn",
+    "job.cancelled", "job.retried", "key.created", "key.revoked", "mapping.saved",
+    "model.promoted", "model.retired", "pairing.approved", "pairing.denied",
+    "profile.changed", "programme.changed",
+    "programme.created", "session.ended", "session.opened", "session.others_ended",
+    "staff.created", "staff.disabled", "staff.enabled", "staff.rights_changed",
+    "training.started", "upload.cancelled", "upload.checking", "upload.deleted",
+    "upload.ingesting", "upload.undoing", "week.roll_asked",
+)  # fmt: skip
+"""What can be done, as a filter may name it; what a later version wrote may be asked for, too."""
+
 
 class Actor(NamedTuple):
     """Who acts. `no` numbers an account (staff), a customer or a device; `via` is a key's or

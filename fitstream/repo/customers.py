@@ -10,18 +10,19 @@ from fitstream import clock
 from fitstream.clock import FIRST_WEEK, Zones, ZoneSpan
 from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
-from fitstream.repo import keys, sessions
+from fitstream.repo import keys, models, sessions
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch, fetch_one, fetch_value
 
 PROGRAMMES_MAX = 500  # shown where a page lets one choose
 
 
 class Programme(msgspec.Struct, frozen=True):
-    """A study or scheme."""
+    """A study or scheme; `open_registration` says whether people may join it by themselves."""
 
     programme_no: int
     id: str
     name: str
+    open_registration: bool
 
 
 class ZoneRow(msgspec.Struct, frozen=True):
@@ -160,6 +161,8 @@ async def set_consents(db: Db, customer_no: int, consents: Mapping[str, bool]) -
         await execute(db, "customers.set_consent", customer_no, purpose, granted)
         if was and not granted:
             await sessions.revoke_grants(db, customer_no, "consent_withdrawn")
+        if purpose == "training" and was and not granted:
+            await models.flag_models_of(db, customer_no)
 
 
 async def set_deactivated(db: Db, customer_no: int, deactivated: bool) -> None:

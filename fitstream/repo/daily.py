@@ -9,6 +9,8 @@ import msgspec
 from fitstream.legacydaily import DailySummary
 from fitstream.repo.database import Db, execute, fetch
 
+_ALL = 100_000
+
 
 class Source(NamedTuple):
     """Where summaries come from: the kind of file, and the upload that brought it, if any."""
@@ -57,9 +59,16 @@ async def store(
     return kept
 
 
-async def summaries_of(db: Db, customer_no: int, first: date, last: date) -> list[Stored]:
-    """Summaries of local days, both ends in, in order."""
-    return await fetch(db, Stored, "daily.summaries_of", customer_no, first, last)
+async def summaries_of(
+    db: Db,
+    customer_no: int,
+    span: tuple[date, date],
+    after: tuple[date, str] | None = None,
+    limit: int = _ALL,
+) -> list[Stored]:
+    """Summaries of local days, both ends in, in order, after (day, provenance)."""
+    asked = (customer_no, *span, *(after or (None, None)), limit)
+    return await fetch(db, Stored, "daily.summaries_of", *asked)
 
 
 async def forget_origin(db: Db, customer_no: int, origin: str) -> int:

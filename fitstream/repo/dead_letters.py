@@ -9,6 +9,7 @@ import msgspec
 from fitstream.errors import Conflict, NotFound
 from fitstream.repo.database import Db, execute, fetch, fetch_value
 
+REASONS = ("undecodable", "unknown_device", "unwritable", "no_key")
 Settled = Literal["replayed", "discarded"]
 
 

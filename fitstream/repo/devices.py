@@ -12,6 +12,7 @@ from fitstream.repo.queries import sql
 
 PRIORITIES = {"watch": 10, "upload": 15, "phone": 20, "other": 30}
 LIVE_MAX = 20  # per customer, uploads apart
+_ALL = 10_000
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -72,17 +73,22 @@ async def _check_room(db: Db, customer_no: int) -> None:
         raise Conflict("too_many_devices", text)
 
 
-async def list_devices(db: Db, customer_no: int) -> list[Device]:
-    """All devices, removed ones too, best priority first."""
-    return await fetch(db, Device, "devices.list_devices", customer_no)
+async def list_devices(
+    db: Db, customer_no: int, after: tuple[int, str] | None = None, limit: int = _ALL
+) -> list[Device]:
+    """Devices after (priority, id), removed ones too, best priority first."""
+    position = after or (None, None)
+    return await fetch(db, Device, "devices.list_devices", customer_no, *position, None, limit)
 
 
 async def get_device(db: Db, customer_no: int, device_id: str) -> Device:
     """One device of the customer; raises NotFound."""
-    for device in await list_devices(db, customer_no):
-        if device.id == device_id:
-            return device
-    raise NotFound(f"device {device_id}")
+    found = await fetch_one(
+        db, Device, "devices.list_devices", customer_no, None, None, device_id, 1
+    )
+    if found is None:
+        raise NotFound(f"device {device_id}")
+    return found
 
 
 async def remove_device(db: Db, device: Device) -> None:

@@ -262,9 +262,21 @@ async def revoke_family(db: Db, family_no: int, reason: Reason) -> None:
     await execute(db, "oauth.revoke_family", family_no, reason)
 
 
-async def list_grants(db: Db, customer_no: int, now: datetime) -> list[GrantRow]:
-    """What a customer has granted and not withdrawn, newest first."""
-    return await fetch(db, GrantRow, "oauth.list_grants", customer_no, now)
+async def list_grants(
+    db: Db, customer_no: int, now: datetime, before: int | None, limit: int
+) -> list[GrantRow]:
+    """What a customer has granted and not withdrawn, newest first, below a number."""
+    asked = (customer_no, now, before, None, limit)
+    return await fetch(db, GrantRow, "oauth.list_grants", *asked)
+
+
+async def get_grant(db: Db, customer_no: int, now: datetime, grant_id: str) -> GrantRow:
+    """One of them; raises NotFound."""
+    asked = (customer_no, now, None, grant_id, 1)
+    found = await fetch_one(db, GrantRow, "oauth.list_grants", *asked)
+    if found is None:
+        raise NotFound(f"grant {grant_id}")
+    return found
 
 
 async def forget_old(db: Db, before: datetime) -> None:

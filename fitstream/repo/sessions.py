@@ -6,11 +6,14 @@ cached, and the counter it raises makes every process read them again.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from fitstream.repo.database import Db, execute, fetch, fetch_value
+from fitstream.errors import NotFound
+from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+
+_PAGE = 100
 
 Reason = Literal[
     "refresh_reuse", "code_reuse", "password_changed", "email_changed", "logged_out_everywhere",
@@ -61,11 +64,33 @@ async def revoke_grants(db: Db, customer_no: int, reason: Reason) -> int:
     return await execute(db, "sessions.revoke_grants", None, customer_no, None, reason)
 
 
+class Living(NamedTuple):
+    """Which sessions are live: at an instant, with seconds of idleness for staff and customers."""
+
+    now: datetime
+    staff_idle_s: float
+    customer_idle_s: float
+
+
 async def list_sessions(
-    db: Db, account_no: int, now: datetime, idle_s: tuple[float, float]
+    db: Db,
+    account_no: int,
+    living: Living,
+    after: tuple[datetime, str] | None = None,
+    limit: int = _PAGE,
 ) -> list[OwnSession]:
-    """Live sessions of an account, the one used last first; `idle_s` is for (staff, customers)."""
-    return await fetch(db, OwnSession, "sessions.list_sessions", account_no, now, *idle_s)
+    """Live sessions of an account after (last seen, id), the one used last first."""
+    asked = (account_no, *living, *(after or (None, None)), None, limit)
+    return await fetch(db, OwnSession, "sessions.list_sessions", *asked)
+
+
+async def get_session(db: Db, account_no: int, living: Living, session_id: str) -> OwnSession:
+    """One live session of an account; raises NotFound."""
+    asked = (account_no, *living, None, None, session_id, 1)
+    found = await fetch_one(db, OwnSession, "sessions.list_sessions", *asked)
+    if found is None:
+        raise NotFound(f"session {session_id}")
+    return found
 
 
 async def end_sessions(db: Db, account_no: int, keep: bytes) -> int:

@@ -47,7 +47,7 @@ async def check_daily(context: JobContext, upload: Upload, path: Path) -> None:
     wearer = await _wearer(context, upload)
     kept = await _strip(context, upload, path, wearer)
     async with context.repo.connection() as db:
-        there = await daily.summaries_of(db, wearer.customer_no, date.min, date.max)
+        there = await daily.summaries_of(db, wearer.customer_no, (date.min, date.max))
     verdicts = _verdicts(kept, wearer.id, there)
     folder = upload.object_key.rpartition("/")[0]
     prefix = f"{folder}/check-{context.job.id}-{context.job.lease_epoch:04d}/"

@@ -432,11 +432,11 @@ async def test_the_daily_csv_becomes_days_without_its_tokens(
     await ingested(uploads, upload)
     async with open_repo(stack.settings) as repo, repo.connection() as db:
         number = (await customers.get_customer(db, wearer.customer.id)).customer_no
-        (kept,) = await daily.summaries_of(db, number, day, day)
+        (kept,) = await daily.summaries_of(db, number, (day, day))
         assert (kept.steps, kept.origin) == (8123, upload.id)
         assert await ledger_of(wearer) == []
         await undone(uploads, upload)
-        assert await daily.summaries_of(db, number, day, day) == []
+        assert await daily.summaries_of(db, number, (day, day)) == []
 
 
 async def sha_of(stack: RunningStack, wearer: Wearer, week: str) -> str:

@@ -159,10 +159,10 @@ async def _page(
     **more: str,
 ) -> web.StreamResponse:
     number, settings = request[PRINCIPAL].account_no or 0, request.app[SETTINGS]
-    idle_s = (settings.admin_idle_s, settings.customer_idle_s)
+    living = sessions.Living(now(request), settings.admin_idle_s, settings.customer_idle_s)
     async with request.app[REPO].connection() as db:
         factor = await second_factors.standing(request, db, number)
-        found = await sessions.list_sessions(db, number, now(request), idle_s)
+        found = await sessions.list_sessions(db, number, living)
     page = OwnPage(
         email=viewer.email,
         factor=factor,

@@ -26,7 +26,7 @@ from fitstream.clock import day_bounds, slot_start
 from fitstream.combined import combine
 from fitstream.errors import NotFound
 from fitstream.gateway.api import customers as customer_views
-from fitstream.gateway.api import daily, readings, system, training
+from fitstream.gateway.api import daily, forecasts, readings, system, training
 from fitstream.gateway.api import dead_letters as letter_views
 from fitstream.gateway.api import devices as device_views
 from fitstream.gateway.api import jobs as job_views
@@ -67,7 +67,7 @@ async def customers(request: web.Request, search: str, only: str, after: str) ->
 
 async def devices(request: web.Request) -> list[Device]:
     """Devices of the customer, best priority first."""
-    return (await ask(request, device_views.list_devices, Items[Device])).items
+    return (await ask(request, device_views.list_devices, Items[Device], limit="500")).items
 
 
 async def days(request: web.Request, first: date, last: date) -> list[Day]:
@@ -126,7 +126,7 @@ async def week_slots(request: web.Request) -> WeekSlots:
 async def forecast(request: web.Request, target: str) -> Forecast | None:
     """The latest forecast of a target, None when there is none."""
     try:
-        return await ask(request, training.forecast_latest, Forecast, target=target)
+        return await ask(request, forecasts.forecast_latest, Forecast, target=target)
     except NotFound:
         return None
 

@@ -176,6 +176,7 @@ ROUTES = (
     ),
     Route(
         "PUT", "/v1/customers/{customer}/account", put_account, "put_account",
+        state_of="/v1/customers/{customer}",
         takes=PutAccount, gives=data.AccountMade, status=201,
         tag="customers", summary="Give a customer a login, or a new password",
         example={"email": "demo@example.org", "password": "a walk in the park"},

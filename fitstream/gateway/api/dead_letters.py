@@ -12,6 +12,7 @@ from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
 from fitstream.gateway.api.answers import after, answer, cursor, limit
 from fitstream.gateway.keys import REPO
+from fitstream.gateway.parameters import unknown
 from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
@@ -19,7 +20,7 @@ from fitstream.merge import unscaled
 from fitstream.operations import dead_letters as operations
 from fitstream.repo import dead_letters
 from fitstream.repo.contacts import instant_of
-from fitstream.repo.dead_letters import DeadLetter, Only
+from fitstream.repo.dead_letters import REASONS, DeadLetter, Only
 from fitstream.repo.ledger import UNFIT
 
 _ID_MAX = 2**63 - 1
@@ -33,9 +34,18 @@ async def list_dead_letters(request: web.Request) -> web.Response:
     async with request.app[REPO].connection() as db:
         found = await dead_letters.list_dead_letters(db, position, only, count)
         reasons = await dead_letters.reason_counts(db, only)
+    if reason and not found and position is None:
+        _check_reason(reason, [each.reason for each in reasons])
     following = cursor(found[-1].id) if len(found) == count else None
     items = [_shown(letter) for letter in found]
     return answer({"items": items, "next": following, "reasons": reasons})
+
+
+def _check_reason(reason: str, there: list[str]) -> None:
+    """Raises Rejected(bad_filter) for a reason that no record can have been parked for."""
+    known = sorted({*REASONS, *there})
+    if reason not in known:
+        raise unknown("reason", known)
 
 
 async def get_dead_letter(request: web.Request) -> web.Response:
@@ -142,10 +152,12 @@ ROUTES = (
     ),
     Route(
         "POST", "/v1/dead-letters/{letter}/replay", replay, "letter_replay",
+        state_of="/v1/dead-letters/{letter}",
         gives=shapes.DeadLetter, tag="operations", summary="Apply a dead letter again",
     ),
     Route(
         "POST", "/v1/dead-letters/{letter}/discard", discard, "letter_discard",
+        state_of="/v1/dead-letters/{letter}",
         gives=shapes.DeadLetter, tag="operations", summary="Give a dead letter up",
     ),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from fitstream.client import data
 from fitstream.clock import slot_start
 from fitstream.errors import Rejected
-from fitstream.gateway.api.answers import answer, body, now, without
+from fitstream.gateway.api.answers import after, answer, body, limit, now, page, without
 from fitstream.gateway.device_keys import issue_key
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.principal import PRINCIPAL
@@ -75,11 +75,13 @@ async def create_device(request: web.Request) -> web.Response:
 
 
 async def list_devices(request: web.Request) -> web.Response:
+    """Devices of a customer, best priority first, removed ones too."""
+    count, position = limit(request), after(request, tuple[int, str])
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
-        found = await devices.list_devices(db, customer.customer_no)
+        found = await devices.list_devices(db, customer.customer_no, position, count)
     items = [masked_device(request[PRINCIPAL], shown(device)) for device in found]
-    return answer({"items": items, "next": None})
+    return page(items, (found[-1].priority, found[-1].id) if len(found) == count else None)
 
 
 async def get_device(request: web.Request) -> web.Response:
@@ -167,7 +169,8 @@ _DEVICES = "/v1/customers/{customer}/devices"
 ROUTES = (
     Route(
         "GET", _DEVICES, list_devices, "list_devices",
-        gives=data.Items[data.Device], tag="devices", summary="List the devices of a customer",
+        gives=data.Items[data.Device], query=("after", "limit"), tag="devices",
+        summary="List the devices of a customer",
     ),
     Route(
         "POST", _DEVICES, create_device, "create_device",
@@ -191,6 +194,7 @@ ROUTES = (
     ),
     Route(
         "POST", f"{_DEVICES}/{{device}}/keys", create_device_key, "create_device_key",
+        state_of="/v1/customers/{customer}/devices/{device}",
         takes=RotateKey, gives=data.KeyMade, status=201, tag="devices",
         summary="Make another key, shown only here; the old one ends", problems=(409,),
         example={"overlap_s": 3600},

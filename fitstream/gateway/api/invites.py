@@ -1,6 +1,7 @@
 """Bringing customers in: invitations by mail, lists as CSV in and out, who may register alone."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -13,6 +14,7 @@ from fitstream.errors import Conflict, Rejected
 from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.body import read_bounded
 from fitstream.gateway.customer_list import BYTES_MAX, Wanted, read_list, write_row
+from fitstream.gateway.idempotency import answered_once
 from fitstream.gateway.keys import OUTBOX, REPO
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.routes import Route
@@ -69,7 +71,11 @@ async def import_customers(request: web.Request) -> web.Response:
     query = request.query
     flags = (query.get("dry_run") == "1", query.get("invite") == "1")
     programme, zone = query.get("programme") or "default", query.get("zone") or "UTC"
-    return answer(await take_list(request, raw, (programme, zone), flags))
+
+    async def take() -> web.Response:
+        return answer(await take_list(request, raw, (programme, zone), flags))
+
+    return await answered_once(request, sha256(raw).digest(), take)
 
 
 async def take_list(
@@ -214,7 +220,7 @@ ROUTES = (
     Route(
         "POST", "/v1/customers/import", import_customers, "import_customers", reads=("text/csv",),
         gives=ListVerdict, query=("dry_run", "invite", "programme", "zone"),
-        problems=(400, 404, 408, 413, 415), is_keyed=False,
+        problems=(400, 404, 408, 413, 415), keeps_itself=True,
         tag="customers", summary="Create the customers of a list, or say what would become of it",
     ),
     Route(

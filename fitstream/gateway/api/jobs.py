@@ -52,7 +52,7 @@ def _shown(job: Job, status: int = 200) -> web.Response:
 ROUTES = (
     Route(
         "GET", "/v1/jobs", list_jobs, "jobs",
-        gives=data.Items[operations.Job], query=("job_state", "kind", "after", "limit"),
+        gives=data.Items[operations.Job], query=("job_state", "job_kind", "after", "limit"),
         tag="operations", summary="List jobs, newest first",
     ),
     Route(
@@ -61,10 +61,12 @@ ROUTES = (
     ),
     Route(
         "POST", "/v1/jobs/{job}/cancel", cancel_job, "job_cancel",
+        state_of="/v1/jobs/{job}",
         gives=operations.Job, status=202, tag="operations", summary="Cancel a job",
     ),
     Route(
         "POST", "/v1/jobs/{job}/retry", retry_job, "job_retry",
+        state_of="/v1/jobs/{job}",
         gives=operations.Job, status=202, tag="operations", summary="Do a failed job again",
     ),
 )  # fmt: skip

@@ -15,7 +15,6 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from msgspec import Meta
 
 from fitstream.client import access
-from fitstream.client.data import Items
 from fitstream.errors import NotFound, Rejected
 from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.keys import REPO, SETTINGS
@@ -163,39 +162,6 @@ async def decide_device(request: web.Request) -> web.Response:
         await oauth.decide_device_code(db, decided)
     if said.approve:
         await _record(request, "grant.given", row.client_no)
-    return web.Response(status=204)
-
-
-async def list_grants(request: web.Request) -> web.Response:
-    """What the customer lets programs do."""
-    async with request.app[REPO].connection() as db:
-        rows = await oauth.list_grants(db, request[PRINCIPAL].customer_no or 0, now(request))
-    items = [
-        access.GrantShown(
-            id=row.id,
-            client_id=row.client_id,
-            client_name=row.client_name,
-            scopes=row.scopes,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-            last_used_at=row.last_used_at,
-        )
-        for row in rows
-    ]
-    return answer(Items(items, None))
-
-
-async def withdraw_grant(request: web.Request) -> web.Response:
-    """Takes back what a program may; its tokens fail at once."""
-    principal, wanted = request[PRINCIPAL], request.match_info["grant"]
-    async with request.app[REPO].transaction() as db:
-        rows = await oauth.list_grants(db, principal.customer_no or 0, now(request))
-        found = next((row for row in rows if row.id == wanted), None)
-        if found is None:
-            raise NotFound(f"grant {wanted}")
-        await oauth.revoke_family(db, found.family_no, "withdrawn")
-        subject = Subject("grant", str(found.family_no), principal.customer_no)
-        await record(db, principal.actor, "grant.withdrawn", subject)
     return web.Response(status=204)
 
 
@@ -390,15 +356,6 @@ ROUTES = (
         "POST", "/v1/oauth/device/decision", decide_device, "oauth_decide_device",
         takes=DeviceDecision, status=204, writes="", problems=(404,),
         tag="oauth", summary="Grant or refuse what a device asks",
-    ),
-    Route(
-        "GET", "/v1/me/grants", list_grants, "grants",
-        gives=Items[access.GrantShown], tag="oauth", summary="What programs may do in your name",
-    ),
-    Route(
-        "DELETE", "/v1/me/grants/{grant}", withdraw_grant, "withdraw_grant",
-        status=204, writes="", problems=(404,),
-        tag="oauth", summary="Take back what a program may do",
     ),
     Route(
         "GET", "/.well-known/oauth-authorization-server", metadata, "oauth_metadata",

@@ -12,10 +12,11 @@ from fitstream.gateway.api.answers import after, answer, body, limit, page
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.routes import Route
-from fitstream.gateway.scoping import within
+from fitstream.gateway.scoping import programme_of, within
 from fitstream.ids import new_id
 from fitstream.repo import audit, customers
 from fitstream.repo.audit import Subject
+from fitstream.repo.customers import Programme
 from fitstream.samples import Text
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", max_length=63)]
@@ -39,7 +40,7 @@ async def create_programme(request: web.Request) -> web.Response:
         made = await customers.create_programme(db, name, wanted.name)
         subject = Subject("programme", str(made.programme_no), None, made.programme_no)
         await audit.record(db, principal.actor, "programme.created", subject)
-    return answer(data.Programme(made.id, made.name), 201)
+    return answer(_shown(made), 201)
 
 
 async def list_programmes(request: web.Request) -> web.Response:
@@ -48,7 +49,18 @@ async def list_programmes(request: web.Request) -> web.Response:
     async with request.app[REPO].connection() as db:
         found = await customers.list_programmes(db, within(request), position, count)
     following = found[-1].programme_no if len(found) == count else None
-    return page([data.Programme(one.id, one.name) for one in found], following)
+    return page([_shown(one) for one in found], following)
+
+
+async def get_programme(request: web.Request) -> web.Response:
+    """One that the caller sees; raises NotFound."""
+    wanted = request.match_info["programme"]
+    async with request.app[REPO].connection() as db:
+        return answer(_shown(await programme_of(db, request[PRINCIPAL], wanted)))
+
+
+def _shown(programme: Programme) -> data.Programme:
+    return data.Programme(programme.id, programme.name, programme.open_registration)
 
 
 ROUTES = (
@@ -62,5 +74,9 @@ ROUTES = (
         "GET", "/v1/programmes", list_programmes, "programmes",
         gives=data.Items[data.Programme], query=("after", "limit"),
         tag="customers", summary="List programmes",
+    ),
+    Route(
+        "GET", "/v1/programmes/{programme}", get_programme, "programme",
+        gives=data.Programme, tag="customers", summary="Read a programme",
     ),
 )  # fmt: skip

@@ -88,14 +88,16 @@ async def list_keys(request: web.Request) -> web.Response:
     return page(items, rows[-1].id if len(rows) == count else None)
 
 
+async def get_key(request: web.Request) -> web.Response:
+    async with request.app[REPO].connection() as db:
+        return answer(await _shown_key(db, await _key(db, request)))
+
+
 async def revoke_key(request: web.Request) -> web.Response:
-    principal = request[PRINCIPAL]
     async with request.app[REPO].transaction() as db:
-        row = await staff.get_program_key(db, request.match_info["key"])
-        if not scoping.covers(principal, row.programmes):
-            raise NotFound(f"key {row.id}")
+        row = await _key(db, request)
         await staff.revoke_program_key(db, row.id)
-        await record(db, principal.actor, "key.revoked", Subject("key", row.id))
+        await record(db, request[PRINCIPAL].actor, "key.revoked", Subject("key", row.id))
     return web.Response(status=204)
 
 
@@ -183,6 +185,14 @@ def _check_redirect(uri: str) -> None:
         raise Rejected("bad_client", text, 422)
 
 
+async def _key(db: Db, request: web.Request) -> ProgramKeyRow:
+    """The key of the path, if the caller manages it; raises NotFound."""
+    row = await staff.get_program_key(db, request.match_info["key"])
+    if not scoping.covers(request[PRINCIPAL], row.programmes):
+        raise NotFound(f"key {row.id}")
+    return row
+
+
 async def _client(db: Db, request: web.Request) -> ClientRow:
     """The client of the path, if the caller manages it; raises NotFound."""
     row = await oauth.get_client(db, request.match_info["client"])
@@ -229,6 +239,10 @@ ROUTES = (
         tag="access", summary="List programs' keys",
     ),
     Route(
+        "GET", "/v1/keys/{key}", get_key, "key", gives=ProgramKey, problems=(404,),
+        tag="access", summary="Read a program's key, without its secret",
+    ),
+    Route(
         "DELETE", "/v1/keys/{key}", revoke_key, "revoke_key", status=204, writes="",
         problems=(404,), tag="access", summary="End a program's key",
     ),
@@ -258,6 +272,7 @@ ROUTES = (
     Route(
         "POST", "/v1/oauth/clients/{client}/secret", new_client_secret, "new_client_secret",
         gives=OAuthClientMade, status=201, problems=(404, 409), tag="access",
+        state_of="/v1/oauth/clients/{client}",
         summary="A new secret; the old one ends",
     ),
 )  # fmt: skip

@@ -47,11 +47,13 @@ async def retire_model(request: web.Request) -> web.Response:
 ROUTES = (
     Route(
         "POST", "/v1/models/{model}/promote", promote_model, "promote_model",
+        state_of="/v1/models/{model}",
         gives=operations.Model, problems=(404,), tag="models",
         summary="Put a model to use in place of the champion",
     ),
     Route(
         "POST", "/v1/models/{model}/retire", retire_model, "retire_model",
+        state_of="/v1/models/{model}",
         gives=operations.Model, problems=(404,), tag="models", summary="Take a model out of use",
     ),
 )  # fmt: skip

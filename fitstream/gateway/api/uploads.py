@@ -13,7 +13,9 @@ from fitstream.clock import slot_start
 from fitstream.errors import Conflict, Rejected
 from fitstream.gateway import uploading
 from fitstream.gateway.api.answers import after, answer, body, limit, now, page
+from fitstream.gateway.idempotency import answered_once
 from fitstream.gateway.keys import REPO, SETTINGS, STORE
+from fitstream.gateway.parameters import unknown
 from fitstream.gateway.receiving import body_pieces, received
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
@@ -24,7 +26,7 @@ from fitstream.samples import window
 from fitstream.store import Store
 from fitstream.uploads.compare import OUTCOMES
 from fitstream.uploads.opening import Format
-from fitstream.uploads.preview import Head, preview
+from fitstream.uploads.preview import Head, as_they_stand, preview
 from fitstream.uploads.report import Report, RowVerdict, decode_part, part_key, parts_with
 from fitstream.uploads.spec import MappingSpec
 
@@ -41,8 +43,12 @@ async def create_upload(request: web.Request) -> web.Response:
     wanted = _wanted(request)
     pieces = body_pieces(request)
     async with received(request, pieces, request.app[SETTINGS]) as file:
-        upload = await uploading.create(request, file, wanted)
-    return await _shown(request, upload, 201)
+
+        async def create() -> web.Response:
+            upload = await uploading.create(request, file, wanted)
+            return await _shown(request, upload, 201)
+
+        return await answered_once(request, bytes.fromhex(file.sha256), create)
 
 
 async def list_uploads(request: web.Request) -> web.Response:
@@ -106,14 +112,13 @@ async def preview_upload(request: web.Request) -> web.Response:
 def previewed(
     request: web.Request, upload: Upload, spec: dict[str, object] | None, zone: str
 ) -> shapes.Preview:
-    """The first rows by a mapping, by that of the upload where none is given."""
+    """The first rows by a mapping; as they stand where none is given."""
     head = msgspec.convert(upload.head, Head)
-    chosen = spec or upload.spec
-    if chosen is None:
-        raise Rejected("bad_mapping", "name a mapping, or give a spec", 422)
-    mapping = msgspec.convert(chosen, MappingSpec)
-    accepted = window(now(request), request.app[SETTINGS].backfill_days)
-    rows = preview(head, mapping, zone, accepted)
+    if spec is None:
+        rows = as_they_stand(head)
+    else:
+        accepted = window(now(request), request.app[SETTINGS].backfill_days)
+        rows = preview(head, msgspec.convert(spec, MappingSpec), zone, accepted)
     shown = [msgspec.convert(msgspec.to_builtins(row), shapes.PreviewedRow) for row in rows]
     return shapes.Preview(columns=head.columns, kinds=head.kinds, rows=shown)
 
@@ -160,12 +165,9 @@ def _row(row: RowVerdict) -> shapes.UploadRow:
 def _wanted(request: web.Request) -> Wanted:
     """The query of a new upload. Raises Rejected(invalid)."""
     query = request.query
-    kind = query.get("format") or None
-    if kind is not None and kind not in FORMATS:
-        raise Rejected("invalid", f"`format` is one of {', '.join(FORMATS)}", 422)
     return Wanted(
         name=named(query.get("name", "")),
-        format=kind,  # type: ignore[arg-type]  # one of FORMATS
+        format=query.get("format") or None,  # type: ignore[arg-type]  # one of FORMATS
         customer=request.match_info.get("customer"),
         programme=query.get("programme") or "default",
         mapping=query.get("mapping") or None,
@@ -197,7 +199,7 @@ def _outcomes(request: web.Request) -> list[str]:
     asked = [text for text in request.query.get("outcome", "").split(",") if text]
     for text in asked:
         if text not in OUTCOMES:
-            raise Rejected("invalid", f"`outcome` is any of {', '.join(OUTCOMES)}", 422)
+            raise unknown("outcome", OUTCOMES)
     return asked
 
 
@@ -220,7 +222,7 @@ def _routes(home: str, prefix: str) -> tuple[Route, ...]:
             "POST", home, create_upload, f"create_{prefix}upload",
             gives=shapes.Upload, status=201, query=(*_NEW, *(() if prefix else ("programme",))),
             tag="uploads", summary=f"Upload a file{whose}; its dry run begins",
-            reads=_FILE, problems=(404, 408, 413, 415, 422, 429), is_keyed=False,
+            reads=_FILE, problems=(404, 408, 413, 415, 422, 429), keeps_itself=True,
         ),
         Route(
             "GET", home, list_uploads, f"{prefix}uploads",
@@ -249,21 +251,25 @@ def _routes(home: str, prefix: str) -> tuple[Route, ...]:
         ),
         Route(
             "POST", f"{one}/check", check_upload, f"{prefix}upload_check",
+            state_of=one,
             takes=ReadAs, gives=shapes.Upload, status=202, tag="uploads", problems=(409,),
             summary=f"Run dry again, by another mapping{whose}", example=_EXAMPLE,
         ),
         Route(
             "POST", f"{one}/ingest", ingest_upload, f"{prefix}upload_ingest",
+            state_of=one,
             gives=shapes.Upload, status=202, tag="uploads", problems=(409,),
             summary=f"Bring the rows in{whose}",
         ),
         Route(
             "POST", f"{one}/undo", undo_upload, f"{prefix}upload_undo",
+            state_of=one,
             gives=shapes.Upload, status=202, tag="uploads", problems=(409,),
             summary=f"Take back what an upload brought{whose}",
         ),
         Route(
             "POST", f"{one}/cancel", cancel_upload, f"{prefix}upload_cancel",
+            state_of=one,
             gives=shapes.Upload, status=202, tag="uploads", problems=(409,),
             summary=f"Stop what is going on{whose}",
         ),

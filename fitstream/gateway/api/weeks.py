@@ -163,6 +163,7 @@ ROUTES = (
     ),
     Route(
         "POST", "/v1/customers/{customer}/weeks/{week}/roll", roll_week, "roll_week",
+        state_of="/v1/customers/{customer}/weeks/{week}",
         gives=operations.JobAsked, status=202, problems=(400,),
         tag="weeks", summary="Roll a week now",
     ),

@@ -98,7 +98,7 @@ async def answer_device(request: web.Request, viewer: Viewer) -> web.StreamRespo
 async def show_programs(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """What was granted and not taken back."""
     page = ProgramsPage(
-        grants=(await viewer.client.grants()).items,
+        grants=await viewer.client.grants(),
         zone=viewer.customer.zone,
         said=_SAID.get(request.query.get("done", ""), ""),
     )

@@ -1,16 +1,17 @@
 -- name: programme_by_id -> Programme
 -- A programme by its public id.
-SELECT programme_no, id, name FROM programme WHERE id = $1
+SELECT programme_no, id, name, open_registration FROM programme WHERE id = $1
 
 -- name: list_programmes -> Programme
 -- A page of programmes, oldest first.
-SELECT programme_no, id, name FROM programme
+SELECT programme_no, id, name, open_registration FROM programme
 WHERE ($1::int[] IS NULL OR programme_no = ANY($1)) AND programme_no > $2
 ORDER BY programme_no LIMIT $3
 
 -- name: insert_programme -> Programme
 -- A new programme.
-INSERT INTO programme (id, name) VALUES ($1, $2) RETURNING programme_no, id, name
+INSERT INTO programme (id, name) VALUES ($1, $2)
+RETURNING programme_no, id, name, open_registration
 
 -- name: insert_customer
 -- A new customer; the caller adds zone and consents in the same transaction.

@@ -21,14 +21,16 @@ ON CONFLICT (customer_no, day, provenance, origin) DO UPDATE SET
 WHERE excluded.recorded_at >= d.recorded_at
 
 -- name: summaries_of -> Stored
--- Summaries of local days, both ends in; of several of one kind the one recorded last.
+-- Summaries of local days after (day, provenance), both ends in; of several of one kind the one
+-- recorded last.
 SELECT DISTINCT ON (day, provenance)
     provenance, origin, received_at, day, recorded_at, steps, active_score, activity_kcal, bmr_kcal,
     out_kcal, marginal_kcal, total_distance, tracker_distance, logged_distance,
     very_active_distance, moderate_distance, light_distance, sedentary_distance, very_active_min,
     light_min, sedentary_min, resting_heart_rate_bpm, heart_zones
 FROM daily_summary WHERE customer_no = $1 AND day BETWEEN $2 AND $3
-ORDER BY day, provenance, recorded_at DESC, origin
+  AND ($4::date IS NULL OR (day, provenance) > ($4, $5::text))
+ORDER BY day, provenance, recorded_at DESC, origin LIMIT $6
 
 -- name: forget_origin
 -- What one upload brought.

@@ -124,13 +124,14 @@ UPDATE oauth_token SET revoked_at = coalesce(revoked_at, now()) WHERE token_sha 
 UPDATE oauth_family SET revoked_at = now(), reason = $2 WHERE family_no = $1 AND revoked_at IS NULL
 
 -- name: list_grants -> GrantRow
--- What a customer has granted and not withdrawn.
+-- What a customer has granted and not withdrawn, before a number; or the one with an id.
 SELECT f.family_no, f.id, k.id AS client_id, k.name AS client_name, f.scopes, f.created_at,
        f.expires_at, (SELECT max(t.created_at) FROM oauth_token t
                       WHERE t.family_no = f.family_no) AS last_used_at
 FROM oauth_family f JOIN oauth_client k USING (client_no)
 WHERE f.customer_no = $1 AND f.revoked_at IS NULL AND f.expires_at > $2
-ORDER BY f.family_no DESC
+  AND ($3::int IS NULL OR f.family_no < $3) AND ($4::text IS NULL OR f.id = $4)
+ORDER BY f.family_no DESC LIMIT $5
 
 -- name: forget_old
 -- Grants, codes and tokens that have been over for a day.

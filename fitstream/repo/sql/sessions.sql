@@ -19,12 +19,14 @@ WHERE account_no = $1::int OR device_no = $3::int
    OR device_no IN (SELECT device_no FROM device WHERE customer_no = $2::int)
 
 -- name: list_sessions -> OwnSession
--- Live sessions of an account.
+-- Live sessions of an account after (last seen, id), the one used last first; or the one with an id.
 SELECT s.id, s.token_sha, s.agent, s.created_at, s.last_seen_at, s.expires_at
 FROM session s JOIN account a USING (account_no)
 WHERE s.account_no = $1 AND s.expires_at > $2
   AND s.last_seen_at > $2 - make_interval(secs => CASE WHEN a.role = 'customer' THEN $4::float8 ELSE $3::float8 END)
-ORDER BY s.last_seen_at DESC
+  AND ($5::timestamptz IS NULL OR (s.last_seen_at, s.id) < ($5, $6::text))
+  AND ($7::text IS NULL OR s.id = $7)
+ORDER BY s.last_seen_at DESC, s.id DESC LIMIT $8
 
 -- name: end_session
 -- One session by its public id.
