@@ -11,7 +11,10 @@ _NAME = re.compile(r"/(\d{19})-(\d{19})\.msgpack$")
 
 
 class ArchivedRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One record of an object: offset and customer in the clear, all else sealed."""
+    """One record of an object: offset and customer in the clear, all else sealed.
+
+    Of a customer who was erased before it was archived only the place is kept: `sealed` is empty.
+    """
 
     offset: int
     customer_id: str

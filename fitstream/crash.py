@@ -13,9 +13,11 @@ EXIT_CODE = 86
 POINTS = (
     "gateway_before_send",
     "gateway_after_ack",
+    "ledger_after_park",
     "ledger_before_write",
     "ledger_before_commit",
     "ledger_after_commit",
+    "archive_after_park",
     "archive_before_put",
     "archive_after_put",
     "roller_after_claim",

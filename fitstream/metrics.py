@@ -15,9 +15,11 @@ CounterName = Literal[
     "ledger_samples",
     "ledger_inserted",
     "ledger_updated",
+    "ledger_erased",
     "dead_letters",
     "archive_records",
     "archive_objects",
+    "archive_erased",
     "weeks_closed",
     "weeks_rolled",
     "jobs_sent",
@@ -40,11 +42,17 @@ _COUNTERS: dict[str, Counter] = {
     "ledger_samples": Counter("fitstream_ledger_samples", "Samples read", registry=registry),
     "ledger_inserted": Counter("fitstream_ledger_inserted", "Rows added", registry=registry),
     "ledger_updated": Counter("fitstream_ledger_updated", "Rows replaced", registry=registry),
+    "ledger_erased": Counter(
+        "fitstream_ledger_erased", "Records of the erased, dropped", registry=registry
+    ),
     "dead_letters": Counter(
         "fitstream_dead_letters", "Records parked, by reason", ["reason"], registry=registry
     ),
     "archive_records": Counter("fitstream_archive_records", "Records archived", registry=registry),
     "archive_objects": Counter("fitstream_archive_objects", "Objects put", registry=registry),
+    "archive_erased": Counter(
+        "fitstream_archive_erased", "Records of the erased, left empty", registry=registry
+    ),
     "weeks_closed": Counter("fitstream_weeks_closed", "Weeks closed", registry=registry),
     "weeks_rolled": Counter(
         "fitstream_weeks_rolled", "Weeks rolled, by outcome", ["outcome"], registry=registry

@@ -6,7 +6,7 @@ Deleting a customer's wrapped key makes everything sealed with it unreadable for
 import asyncio
 import base64
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from secrets import token_bytes
 from struct import Struct
@@ -66,35 +66,55 @@ def unseal(key: bytes, place: tuple[int, int, int], sealed: bytes) -> bytes:
 
 
 class DataKeys:
-    """Customers' data keys, kept wrapped in S3 under `keys/` and made at first use."""
+    """Customers' data keys, kept wrapped in S3 under `keys/` and made at first use.
 
-    def __init__(self, store: Store, masters: list[bytes]) -> None:
+    None is made for whom `is_erased` tells of.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        masters: list[bytes],
+        is_erased: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> None:
         self._store = store
         self._masters = masters
+        self._is_erased = is_erased
         self._known: OrderedDict[str, bytes] = OrderedDict()
 
     async def key_for(self, customer_id: str) -> bytes:
-        """The customer's key. Two makers at once agree: the first object stays."""
+        """The customer's key. Two makers at once agree: the first object stays.
+
+        Raises NotFound for a customer who was erased, Rejected(unsealable).
+        """
         if customer_id in self._known:
             self._known.move_to_end(customer_id)
             return self._known[customer_id]
         try:
             key = self._unwrap(customer_id, await self._store.get(_object(customer_id)))
         except NotFound:
+            if self._is_erased is not None and await self._is_erased(customer_id):
+                raise
             key = await self._make(customer_id)
         return self._keep(customer_id, key)
 
     async def keys_for(self, customer_ids: Iterable[str]) -> dict[str, bytes]:
-        """The keys of many customers; those that are not known here are read a few at a time."""
+        """The keys of many customers; those that are not known here are read a few at a time.
+
+        Who was erased has none.
+        """
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(customer_id: str) -> tuple[str, bytes]:
+        async def one(customer_id: str) -> list[tuple[str, bytes]]:
             async with gate:
-                return customer_id, await self.key_for(customer_id)
+                with suppress(NotFound):
+                    return [(customer_id, await self.key_for(customer_id))]
+            return []
 
         wanted = set(customer_ids)
-        missing = await asyncio.gather(*(one(c) for c in wanted - self._known.keys()))
-        return {c: self._known[c] for c in wanted & self._known.keys()} | dict(missing)
+        found = await asyncio.gather(*(one(c) for c in wanted - self._known.keys()))
+        known = {c: self._known[c] for c in wanted & self._known.keys()}
+        return known | dict(pair for pairs in found for pair in pairs)
 
     async def prefetch(self, customer_ids: Iterable[str]) -> None:
         """Reads existing keys a few at a time; what is missing or broken is left to

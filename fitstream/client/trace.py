@@ -34,7 +34,7 @@ class TracedRecord(msgspec.Struct, frozen=True, kw_only=True):
 class TracedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row and what the ledger holds under its key.
 
-    `state` is current, superseded, waiting, parked or missing; rev, tie (a number as text),
+    `state` is current, superseded, waiting, parked, erased or missing; rev, tie (a number as text),
     `received_at`, `generation` and `offset` are of the row that the ledger holds.
     """
 

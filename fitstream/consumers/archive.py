@@ -71,11 +71,13 @@ class ArchiveEffect:
             await self._compare(key, partition, items, keys)
         crash_point("archive_after_put")
         count("archive_records", len(items))
+        count("archive_erased", sum(customer_id not in keys for _, customer_id in items))
         count("archive_objects")
         log.info("batch_archived", partition=partition, records=len(items), bytes=len(body))
 
     async def park(self, rejects: Sequence[Reject]) -> None:
         await self._dead.park(rejects)
+        crash_point("archive_after_park")
 
     async def _data_keys(self, customer_ids: Iterable[str]) -> dict[str, bytes]:
         try:
@@ -88,7 +90,8 @@ class ArchiveEffect:
         self, partition: int, record: Record, customer_id: str, keys: Mapping[str, bytes]
     ) -> ArchivedRecord:
         place = (self._generation, partition, record.offset)
-        sealed = seal(keys[customer_id], place, record.value)
+        key = keys.get(customer_id)  # an erased customer's is gone, and none is made again
+        sealed = b"" if key is None else seal(key, place, record.value)
         return ArchivedRecord(record.offset, customer_id, sealed)
 
     async def _compare(
@@ -103,7 +106,7 @@ class ArchiveEffect:
         for (record, customer_id), found in zip(items, there, strict=False):
             place = (self._generation, partition, record.offset)
             if found.offset != record.offset or not _holds(
-                found, keys[customer_id], place, record.value
+                found, keys.get(customer_id), place, record.value
             ):
                 text = f"{key} holds other records than the topic: one of them was replaced"
                 raise Halted(text, "archive_differs")
@@ -112,7 +115,12 @@ class ArchiveEffect:
             raise Halted(text, "archive_differs")
 
 
-def _holds(found: ArchivedRecord, key: bytes, place: tuple[int, int, int], value: bytes) -> bool:
+def _holds(
+    found: ArchivedRecord, key: bytes | None, place: tuple[int, int, int], value: bytes
+) -> bool:
+    """Whether the record was archived as it is; what nobody can open any more counts as such."""
+    if key is None:
+        return True
     try:
         return unseal(key, place, found.sealed) == value
     except Rejected:

@@ -98,12 +98,14 @@ class LedgerEffect:
 
     async def park(self, rejects: Sequence[Reject]) -> None:
         await self._dead.park(rejects)
+        crash_point("ledger_after_park")
 
 
 def _note(written: Written, batches: Sequence[tuple[int, SampleBatch]]) -> None:
     count("ledger_samples", written.samples)
     count("ledger_inserted", written.inserted)
     count("ledger_updated", written.updated)
+    count("ledger_erased", written.erased)
     if batches:
         newest_s = max(batch.received_at for _, batch in batches) / 1000
         observe_freshness(datetime.now(UTC).timestamp() - newest_s)

@@ -7,11 +7,11 @@ from fitstream import events
 from fitstream.combined import LedgerRow
 from fitstream.events import SampleBatch
 from fitstream.merge import Row, wins
-from fitstream.repo import progress, trace
+from fitstream.repo import erased, progress, trace
 from fitstream.repo.database import Db
 from fitstream.repo.trace import Owner, ParkedAt
 
-State = Literal["current", "superseded", "waiting", "parked", "missing"]
+State = Literal["current", "superseded", "waiting", "parked", "erased", "missing"]
 
 
 class Place(NamedTuple):
@@ -53,7 +53,15 @@ async def applied(db: Db, topic: str, place: Place, batch: SampleBatch) -> Appli
         rows = await trace.rows_at(db, owner.customer_no, slots, owner.device_no)
         held = {row.slot: row for row in rows}
     lacking: State = "parked" if parked else "missing" if is_read else "waiting"
+    if lacking == "missing" and await was_erased(db, batch.customer_id, batch.device_id):
+        lacking = "erased"
     return Applied(owner, parked, is_read, judged(events.rows(batch.columns), held, lacking))
+
+
+async def was_erased(db: Db, *ids: str) -> bool:
+    """Whether what is kept of a customer or device was taken out on request: they were erased, or
+    the upload that the device stands for was undone."""
+    return bool(await erased.among(db, ids)) or await trace.was_undone(db, ids)
 
 
 def judged(

@@ -45,3 +45,5 @@ async def _apply(db: Db, letter_id: int) -> None:
     written = await LedgerWriter().merge(db, letter.generation, numbered)
     if written.unknown:
         raise Rejected("unknown_device", "no such device of that customer")
+    if written.erased:
+        raise Rejected("erased", "its customer or device was erased: discard it")

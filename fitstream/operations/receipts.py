@@ -18,7 +18,7 @@ from msgspec import Meta
 from fitstream import events
 from fitstream.clock import slot_start
 from fitstream.errors import Rejected
-from fitstream.operations.applied import Place, applied
+from fitstream.operations.applied import Place, applied, was_erased
 from fitstream.operations.records import Found, Records, open_records
 from fitstream.receipts import PublicKey, Signer, verify
 from fitstream.repo.database import Repo, open_repo
@@ -61,7 +61,7 @@ class ReceiptsReport(msgspec.Struct, kw_only=True):
     in_archive: int = 0
     samples: dict[str, int] = msgspec.field(
         default_factory=lambda: dict.fromkeys(
-            ("current", "superseded", "waiting", "parked", "missing"), 0
+            ("current", "superseded", "waiting", "parked", "erased", "missing"), 0
         )
     )
     differences: int = 0
@@ -69,7 +69,7 @@ class ReceiptsReport(msgspec.Struct, kw_only=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether every receipt holds; rows that wait for the ledger, or are parked, do."""
+        """Whether every receipt holds; so do rows that wait, are parked or erased on request."""
         return self.differences == 0
 
     def differs(self, what: str) -> None:
@@ -148,7 +148,7 @@ async def _compare(
                 await _check(repo, records.topic, claim, found, report)
         for left in by_offset.values():
             for claim in left:
-                report.differs(f"{_name(claim)}: neither Kafka nor the archive has the record")
+                await _gone(repo, claim, report, "neither Kafka nor the archive has the record")
 
 
 async def _check(
@@ -158,7 +158,8 @@ async def _check(
     report.in_kafka += found.where == "kafka"
     report.in_archive += found.where == "archive"
     if found.value is None:
-        report.differs(f"{_name(claim)}: the archived record opens with no key that is left")
+        said = "the archived record opens with no key that is left"
+        await _gone(repo, claim, report, said, found.customer_id)
         return
     try:
         batch = events.decode(found.value)
@@ -180,6 +181,17 @@ async def _check(
         named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
         text = f"{len(missing)} of {claim.accepted} samples are not in the ledger: {named}"
         report.differs(f"{_name(claim)}: {text}")
+
+
+async def _gone(
+    repo: Repo, claim: Claim, report: ReceiptsReport, said: str, *customer: str
+) -> None:
+    """A record that is nowhere to be read: rightly so where it was erased on request."""
+    async with repo.connection() as db:
+        if await was_erased(db, claim.device_id, *customer):
+            report.samples["erased"] += claim.accepted
+            return
+    report.differs(f"{_name(claim)}: {said}")
 
 
 def _disagreement(claim: Claim, batch: events.SampleBatch) -> str:

@@ -202,6 +202,7 @@ class Replay:
         self.totals.samples += written.samples
         self.totals.inserted += written.inserted
         self.totals.updated += written.updated
+        self.totals.without_key += written.erased
 
     async def _finish(self, part: Part | None, tell: Callable[[str], None]) -> None:
         """Lets the ledger go on behind what was replayed, unless it has moved by itself."""

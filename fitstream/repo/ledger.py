@@ -5,7 +5,7 @@ commit anything to Kafka.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ from fitstream import events
 from fitstream.clock import Week, Zones, ZoneSpan, week_of
 from fitstream.errors import Conflict, Rejected
 from fitstream.events import SampleBatch
+from fitstream.repo import erased
 from fitstream.repo.contacts import Contact, instant_of, touch_customers, touch_devices
 from fitstream.repo.database import (
     ConstraintViolation,
@@ -79,12 +80,16 @@ class Chunk(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a chunk did: rows carried, new, replaced; offsets whose device is unknown."""
+    """What a chunk did: rows carried, new, replaced; offsets whose device is unknown.
+
+    `erased` counts the records of customers and devices that were erased: they are dropped.
+    """
 
     samples: int
     inserted: int
     updated: int
     unknown: list[int]
+    erased: int = 0
 
 
 class _Device(NamedTuple):
@@ -139,7 +144,8 @@ class LedgerWriter:
         undone = await _undone(db, refs)
         living = [(offset, batch) for offset, batch in batches if batch.device_id not in undone]
         known = [(offset, batch) for offset, batch in living if _belongs(batch, refs)]
-        unknown = [offset for offset, batch in living if not _belongs(batch, refs)]
+        strange = {offset: batch for offset, batch in living if not _belongs(batch, refs)}
+        unknown = await _not_erased(db, strange)
         stage = _stage(generation, known, refs)
         changed = await self._apply(db, stage) if stage.rows else []
         contacts = [_contact(batch, refs[batch.device_id]) for _, batch in known]
@@ -151,6 +157,7 @@ class LedgerWriter:
             sum(week.inserted for week in changed),
             sum(week.updated for week in changed),
             unknown,
+            len(strange) - len(unknown),
         )
 
     async def _apply(self, db: Db, stage: _Stage) -> list[Upserted]:
@@ -271,6 +278,17 @@ async def _undone(db: Db, refs: dict[str, _Device]) -> set[str]:
         return set()
     await execute(db, "ledger.hold_uploads", uploads)
     return {row.device_id for row in await fetch(db, Undone, "ledger.undone_devices", uploads)}
+
+
+async def _not_erased(db: Db, strange: Mapping[int, SampleBatch]) -> list[int]:
+    """Offsets of those that were not erased; asked only where a device is not known (any more)."""
+    ids = {public_id for batch in strange.values() for public_id in _ids(batch)}
+    gone = await erased.among(db, ids)
+    return [offset for offset, batch in strange.items() if gone.isdisjoint(_ids(batch))]
+
+
+def _ids(batch: SampleBatch) -> tuple[str, str]:
+    return batch.customer_id, batch.device_id
 
 
 async def _mark(db: Db, stage: _Stage, changed: Sequence[Upserted]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from fitstream.combined import LedgerRow
-from fitstream.repo.database import Db, fetch, fetch_one
+from fitstream.repo.database import Db, fetch, fetch_one, fetch_value
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -84,6 +84,11 @@ class ForecastOn(msgspec.Struct, frozen=True):
 async def owner_of(db: Db, device_id: str) -> Owner | None:
     """Who a device belongs to, None when it is unknown."""
     return await fetch_one(db, Owner, "trace.owner_of", device_id)
+
+
+async def was_undone(db: Db, device_ids: Sequence[str]) -> bool:
+    """Whether one of the devices is that of an upload which was undone, or is being undone."""
+    return bool(await fetch_value(db, "trace.was_undone", list(device_ids)))
 
 
 async def rows_at(

@@ -14,6 +14,7 @@ from time import monotonic
 from zlib import crc32
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from fitstream.client import open_client
 from fitstream.client.uploads import Uploads
@@ -87,6 +88,8 @@ async def _die_at(
     )
     order = Order(DEVICES, DAYS, seed=crc32(points[-1].encode()), faults="many")
     fleets.append(await system.post(order))
+    if any(point.endswith("_park") for point in points):
+        await _post_poison(stores)
     if "upload_after_send" in points:
         await _upload(system)
     await _quiet(system, stores, working | ({"training"} if is_training else set()), dying)
@@ -98,7 +101,17 @@ async def _die_at(
 
 
 def _armed(name: str, point: str) -> str:
-    return f"{point}:{PASS.get(name, 1)}"
+    return f"{point}:{1 if point.endswith('_park') else PASS.get(name, 1)}"
+
+
+async def _post_poison(stores: Observed) -> None:
+    """A record that neither ledger nor archive can take: no customer, and no batch."""
+    producer = AIOKafkaProducer(bootstrap_servers=stores.settings.kafka, acks="all")
+    await producer.start()
+    try:
+        await producer.send_and_wait(stores.settings.topic, value=b"no sample batch")
+    finally:
+        await producer.stop()
 
 
 async def _upload(system: System) -> None:

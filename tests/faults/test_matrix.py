@@ -1,4 +1,4 @@
-"""Each process killed and frozen, each service slow, cut and killed: nothing is lost.
+"""Each process killed and frozen, each service slow, cut, frozen and killed: nothing is lost.
 
 Proxies stand before Postgres, Valkey, S3 and Kafka. After each cell everything comes to rest, and
 every invariant is checked.
@@ -38,7 +38,7 @@ CELLS = [
     *(
         (name, how)
         for name in SERVICES
-        for how in ("delay", "throttle", "blackhole", "cut", "kill")
+        for how in ("delay", "throttle", "blackhole", "cut", "freeze", "kill")
     ),
 ]
 FAULT_S, PATIENCE_S = 4.0, 180.0

@@ -71,7 +71,7 @@ async def test_every_record_once_more_and_backwards_changes_nothing(
     assert (await checked(system, stores, fleets, WORK)).all == []
 
 
-@pytest.mark.parametrize("victim", ALWAYS)
+@pytest.mark.parametrize("victim", [*ALWAYS, "worker"])
 async def test_a_clock_that_jumps_forth_and_back_costs_nothing(
     victim: str, system: System, stores: Observed, fleets: list[Fleet]
 ) -> None:

@@ -1,13 +1,18 @@
 """The archive on real S3: every record as it came, the same object for the same records."""
 
+from functools import partial
+
 import msgspec
 import pytest
 
 from fitstream.consumers.archive import ArchiveEffect, archive_key, decode_archive
 from fitstream.consumers.loop import Span
+from fitstream.consumers.run_archive import is_erased
 from fitstream.consumers.stream import Stream
 from fitstream.errors import Halted
 from fitstream.ids import new_id
+from fitstream.repo import erased
+from fitstream.repo.database import Repo
 from fitstream.sealing import DataKeys, master_keys, unseal
 from fitstream.settings import Settings
 from fitstream.store import open_store
@@ -44,6 +49,26 @@ async def test_other_records_under_one_name_halt_the_archive(services: Settings)
         other = first._replace(value=first.value + b"x")
         with pytest.raises(Halted, match="replaced"):
             await effect.write(0, Span(0, 1, "b"), [(other, customer)])
+
+
+async def test_of_an_erased_customer_only_the_place_is_archived_and_no_key_is_made(
+    services: Settings, repo: Repo
+) -> None:
+    topic, gone, other = new_id("topic"), new_id("cus"), new_id("cus")
+    async with repo.transaction() as db:
+        await erased.remember(db, [gone])
+    owners = (gone, other, gone)
+    items = [(record(i, topic=topic, key=c.encode()), c) for i, c in enumerate(owners)]
+    async with open_store(services) as store:
+        keys = DataKeys(store, master_keys(services), partial(is_erased, repo))
+        effect = ArchiveEffect(None, (store, keys), None, Stream(None, topic, 1))  # type: ignore[arg-type]
+        await effect.write(0, Span(0, 3, "b"), items)
+        await effect.write(0, Span(0, 3, "b"), items)
+        found = decode_archive(await store.get(archive_key(topic, 1, 0, (0, 2))))
+        assert not await store.exists(f"keys/{gone}")
+        assert await store.exists(f"keys/{other}")
+    assert [each.offset for each in found] == [0, 1, 2]
+    assert [each.sealed == b"" for each in found] == [True, False, True]
 
 
 async def test_the_old_secret_key_still_opens_while_rotating(services: Settings) -> None:

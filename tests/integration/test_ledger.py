@@ -12,7 +12,7 @@ from fitstream.errors import Conflict
 from fitstream.events import SampleBatch, SampleColumns, rows
 from fitstream.ids import new_id
 from fitstream.merge import NAMES, Row, make_row, merged, wins
-from fitstream.repo import customers, devices, progress, samples, weeks
+from fitstream.repo import customers, devices, erased, progress, samples, weeks
 from fitstream.repo.customers import NewCustomer
 from fitstream.repo.database import Repo
 from fitstream.repo.ledger import Chunk, LedgerWriter, Written
@@ -189,6 +189,21 @@ async def test_rows_of_an_unknown_or_foreign_device_are_told_apart(
     written = await write(repo, place, 0, batch(place, [FIRST]), batch(foreign, [FIRST + 1]))
     assert written.unknown == [1]
     assert set(await held(repo, place)) == {FIRST}
+
+
+@pytest.mark.parametrize("what", ["customer_id", "device_id"])
+async def test_what_comes_of_the_erased_is_dropped_and_nothing_beside_it(
+    what: str, repo: Repo, place: Place
+) -> None:
+    gone = place._replace(customer_id=new_id("cus"), device_id=new_id("dev"))
+    async with repo.transaction() as db:
+        await erased.remember(db, [getattr(gone, what)])
+        await erased.remember(db, [getattr(gone, what)])
+    batches = (batch(gone, [FIRST]), batch(place, [FIRST]), batch(place, [FIRST + 1]))
+    stranger = batch(place._replace(device_id="dev_nobody"), [FIRST + 2])
+    written = await write(repo, place, 0, *batches, stranger)
+    assert (written.unknown, written.erased, written.samples) == ([3], 1, 2)
+    assert set(await held(repo, place)) == {FIRST, FIRST + 1}
 
 
 async def test_only_a_changed_week_becomes_dirty(repo: Repo, place: Place) -> None:

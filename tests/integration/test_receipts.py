@@ -21,10 +21,11 @@ from fitstream.errors import Rejected
 from fitstream.events import SampleBatch, SampleColumns, decode, encode_columns
 from fitstream.events import encode as encode_batch
 from fitstream.ids import new_id
+from fitstream.operations.applied import was_erased
 from fitstream.operations.receipts import verify_receipts
 from fitstream.operations.records import Vault
 from fitstream.receipts import PublicKey, Signer, public_key, verify
-from fitstream.repo import customers
+from fitstream.repo import customers, erased
 from fitstream.repo.database import open_repo
 from fitstream.sealing import DataKeys, master_keys
 from fitstream.settings import Settings
@@ -43,6 +44,15 @@ from tests.real import (
 )
 
 pytestmark = pytest.mark.stack
+_AS_UNDONE_UPLOAD = """
+WITH made AS (
+    INSERT INTO upload (id, programme_no, name, format, size, sha256, object_key, priority, phase)
+    SELECT $2, c.programme_no, 'a.csv', 'csv', 1, '', '', 1, 'undone'
+    FROM customer c JOIN device d USING (customer_no) WHERE d.id = $1
+    RETURNING upload_no
+)
+UPDATE device SET upload_no = made.upload_no FROM made WHERE device.id = $1
+"""
 
 
 async def published(admin: Client) -> list[PublicKey]:
@@ -176,6 +186,33 @@ async def test_a_row_that_is_gone_from_the_ledger_is_found(
     assert f"1 of 4 samples are not in the ledger: {at(last_monday(), 2)}" in report.lines()[3]
 
 
+async def test_what_was_erased_on_request_is_no_difference(
+    stack: RunningStack, admin: Client, tmp_path: Path
+) -> None:
+    wearer, other = await new_wearer(admin), await new_wearer(admin)
+    receipts = [await posted(wearer), await posted(other)]
+    async with open_repo(stack.settings) as repo, repo.transaction() as db:
+        for each in (wearer, other):
+            customer = await customers.get_customer(db, each.customer.id)
+            gone = "DELETE FROM sample WHERE customer_no = $1"
+            await db.execute(gone, customer.customer_no)
+        await erased.remember(db, [receipts[0].device_id])
+    path = file_of(tmp_path, *map(encode, receipts))
+    report = await verify_receipts(stack.settings, path)
+    assert (report.samples["erased"], report.samples["missing"], report.differences) == (4, 4, 1)
+
+
+async def test_rows_of_an_upload_that_was_undone_count_as_erased(
+    stack: RunningStack, admin: Client
+) -> None:
+    wearer = await new_wearer(admin)
+    await posted(wearer)
+    async with open_repo(stack.settings) as repo, repo.transaction() as db:
+        assert not await was_erased(db, wearer.device.id)
+        await db.execute(_AS_UNDONE_UPLOAD, wearer.device.id, new_id("upl"))
+        assert await was_erased(db, wearer.customer.id, wearer.device.id)
+
+
 async def test_the_archive_answers_where_kafka_no_longer_can(
     stack: RunningStack, admin: Client, tmp_path: Path
 ) -> None:
@@ -233,7 +270,12 @@ async def test_a_receipt_is_proven_from_the_archive_when_kafka_has_let_go(
     assert (report.in_kafka, report.in_archive, report.samples["waiting"]) == (0, 1, 2)
     async with open_store(settings) as store:
         await store.delete(f"keys/{batch.customer_id}")
-    erased = await verify_receipts(settings, file_of(tmp_path, encode(said)))
-    assert "opens with no key" in erased.shown[0]
+    closed = await verify_receipts(settings, file_of(tmp_path, encode(said)))
+    assert "opens with no key" in closed.shown[0]
+    async with open_repo(settings) as repo, repo.transaction() as db:
+        await erased.remember(db, [batch.customer_id])
+    report = await verify_receipts(settings, file_of(tmp_path, encode(said)))
+    assert report.is_clean, report.lines()
+    assert report.samples["erased"] == 2
     async with open_store(settings) as store:
         assert not await store.exists(f"keys/{batch.customer_id}")

@@ -3,6 +3,13 @@
 SELECT d.device_no, d.customer_no, c.id AS customer_id
 FROM device d JOIN customer c USING (customer_no) WHERE d.id = $1
 
+-- name: was_undone
+-- Whether one of these devices is that of an upload whose rows were taken out again.
+SELECT EXISTS (
+    SELECT FROM device d JOIN upload u USING (upload_no)
+    WHERE d.id = ANY($1::text[]) AND u.phase IN ('undoing', 'undone')
+)
+
 -- name: rows_at -> LedgerRow
 -- Rows of a customer at chosen slots, perhaps of one device.
 SELECT s.slot, s.device_no, d.id AS device_id, d.priority, s.tz_offset_min, s.rev, s.tie,
