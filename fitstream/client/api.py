@@ -14,7 +14,6 @@ from fitstream.client.data import (
     Customer,
     DailySummary,
     Day,
-    Forecast,
     HoursOfDay,
     Items,
     LoggedIn,
@@ -25,6 +24,7 @@ from fitstream.client.data import (
     WeekSlots,
 )
 from fitstream.client.devices import DeviceCalls
+from fitstream.client.forecast_calls import ForecastCalls
 from fitstream.client.http import Api, Call, open_api
 from fitstream.client.operations import (
     DeadLetter,
@@ -45,7 +45,7 @@ _READ_ATTEMPTS = 3
 _POST_ATTEMPTS = 8
 
 
-class Client(AccessCalls, AccountCalls, DeviceCalls, SystemCalls):
+class Client(AccessCalls, AccountCalls, DeviceCalls, ForecastCalls, SystemCalls):
     """Every call of one caller. All raise the kinds of `errors`, as `Api.send` says."""
 
     def __init__(self, api: Api) -> None:
@@ -202,12 +202,7 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, SystemCalls):
         path = f"{_of(customer_id)}/weeks/{quote(week)}/roll"
         return (await self._send(path, JobAsked, None)).job
 
-    # Models, forecasts, jobs
-    async def forecast(self, customer_id: str, target: str = "steps") -> Forecast:
-        """The latest forecast of a target; raises NotFound when there is none."""
-        query = {"target": target}
-        return await self._read(f"{_of(customer_id)}/forecasts/latest", Forecast, query)
-
+    # Models, jobs
     async def train(self, budget_s: float | None = None, **fields: Any) -> str:
         """Starts a cohort run; its id."""
         body = {"scope": "cohort", **fields} | ({"budget_s": budget_s} if budget_s else {})

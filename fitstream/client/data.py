@@ -404,10 +404,26 @@ class BasedOn(msgspec.Struct, frozen=True):
     version: int | None = None
 
 
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """Quantiles per slot, issued at one instant."""
+class DayTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """Total of a whole local day, of heart rates its mean; 8 in 10 such days lie in low … high.
 
+    `slots` of it lie in the forecast; `own_days` is how many of the customer's days it rests on.
+    """
+
+    day: date
+    slots: int
+    own_days: int
+    low: float
+    mean: float
+    high: float
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantiles per slot, issued at one instant, and the totals of the days they tell of."""
+
+    id: str = ""
     target: str
+    horizon: str = "96"
     issued_at: datetime
     model_id: str
     model_kind: str = ""
@@ -415,4 +431,4 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     based_on: BasedOn | None = None
     data_through: datetime | None = None
     items: list[Quantiles]
-    id: str = ""
+    totals: list[DayTotal] = []

@@ -18,6 +18,7 @@ from fitstream.repo.jobs import FinishedWeek, NewJob
 from fitstream.settings import Settings
 
 log = get(__name__)
+_WEEKLY = 1  # on Mondays the night's forecasts reach a week ahead
 
 
 class Dispatcher:
@@ -111,6 +112,7 @@ class Dispatcher:
         if now.hour < self._settings.nightly_hour_utc:
             return
         day = now.date().isoformat()
+        horizons = ["96", "672"] if now.isoweekday() == _WEEKLY else ["96"]
         for kind in ("upkeep", "collect_orphans"):
             await jobs.insert_job(db, NewJob(kind=kind, queue="light", dedupe_key=f"{kind}:{day}"))
         for programme_no in await jobs.programmes(db):
@@ -120,7 +122,7 @@ class Dispatcher:
                 kind="forecast",
                 queue="forecast",
                 dedupe_key=f"forecast:{programme_no}:nightly:{day}",
-                payload={"customers": None},
+                payload={"customers": None, "horizons": horizons},
                 programme_no=programme_no,
             )
             await jobs.insert_job(db, new)

@@ -70,6 +70,22 @@ QUERY: dict[str, Parameter] = {
         "steps",
         "calories_kcal",
         "heart_rate_bpm",
+    )._replace(code="bad_target"),
+    "target_only": _one_of(
+        "target", "Only of this target.", "steps", "calories_kcal", "heart_rate_bpm"
+    )._replace(code="bad_target"),
+    "horizon": _one_of(
+        "horizon",
+        "How far it looks: the next 96 slots (default), the next 672, or the rest of today.",
+        "96",
+        "672",
+        "today",
+    )._replace(code="bad_horizon"),
+    "model": _text("model", "Only of this model."),
+    "days": Parameter(
+        "days",
+        "How many days back.",
+        {"type": "integer", "minimum": 1, "maximum": 400, "default": 28},
     ),
     "job_kind": _one_of("kind", "Only of this kind.", *JOB_KINDS),
     "reason": _text("reason", "Only with this reason."),
@@ -124,6 +140,7 @@ _PATH = {
     "device": "Id of the device.",
     "week": "Name of the week, like `2026-W47`.",
     "version": "Number of the version.",
+    "forecast": "Id of the forecast.",
     "run": "Id of the run, or of the job that prepares it.",
     "model": "Id of the model.",
     "job": "Id of the job.",
@@ -139,10 +156,6 @@ _PATH = {
 }
 
 
-def in_path(name: str) -> Parameter:
-    """The parameter `{name}` of a path."""
-    schema: Schema = {"type": "string", "minLength": 1}
-    return Parameter(name, _PATH.get(name, f"The {name.replace('_', ' ')}."), schema, True)
 def check(query: Mapping[str, str], names: Iterable[str]) -> None:
     """Raises Rejected where a parameter has a value that is none of those it can have.
 
@@ -159,3 +172,7 @@ def unknown(name: str, choices: Iterable[str], code: str = "bad_filter") -> Reje
     return Rejected(code, f"`{name}` is one of {', '.join(choices)}")
 
 
+def in_path(name: str) -> Parameter:
+    """The parameter `{name}` of a path."""
+    schema: Schema = {"type": "string", "minLength": 1}
+    return Parameter(name, _PATH.get(name, f"The {name.replace('_', ' ')}."), schema, True)

@@ -90,7 +90,8 @@ _allow({"anyone"}, "pair_start", "pair_poll", "pair_redeem")
 _allow({"customer"}, "pair_offer", "pair_look", "pair_decide")
 _allow(
     _STAFF | {"own"}, "samples", "days", "daily_summaries", "hours", "weeks", "week", "week_slots",
-    "week_file", "forecast_latest", scope="data:read",
+    "week_file", "forecast_latest", "forecast_explained", "forecasts", "past_forecast",
+    scope="data:read",
 )  # fmt: skip
 
 # Uploads: of one customer its own, of many those who may see persons' data
@@ -113,7 +114,8 @@ _allow(
 
 # Models and operations
 _allow(_STAFF, "runs", "run", "models", "model", scope="models:read")
-_allow({"admin", "analyst"}, "create_run", scope="models:write")
+_allow(_STAFF, "forecast_scores", scope="models:read")
+_allow({"admin", "analyst"}, "create_run", "make_forecasts", scope="models:write")
 _allow({"admin"}, "promote_model", "retire_model", scope="models:write")
 _allow(_STAFF, "jobs", "job", "pipeline", scope="operations:read")
 _allow({"admin", "support"}, "letters", "letter", "trace", scope="operations:read")
@@ -203,3 +205,16 @@ def may(name: str, principal: Principal) -> bool:
     """Whether a role may call a route at all: what a page need not offer."""
     rule = POLICY.get(name)
     return rule is not None and _is_named(rule, principal)
+
+
+def allowed(prefix: str, principal: Principal) -> frozenset[str]:
+    """Routes of a prefix that a role may call, without it: what its pages may offer."""
+    return frozenset(
+        name.removeprefix(prefix)
+        for name, rule in POLICY.items()
+        if name.startswith(prefix) and _may_call(rule, principal)
+    )
+
+
+def _may_call(rule: Rule, principal: Principal) -> bool:
+    return bool(rule.who & {"anyone"}) or _is_named(rule, principal)

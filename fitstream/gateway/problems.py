@@ -56,6 +56,8 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "bad_filter": ((400,), "a filter has a value that it does not know"),
     "bad_range": ((400,), "a time or day cannot be read, or the range is turned round"),
     "bad_target": ((400,), "there is no forecast of such a target"),
+    "bad_horizon": ((400,), "no forecast looks so far"),
+    "bad_days": ((400,), "a number of days that cannot be looked back"),
     "bad_batch": ((400,), "the batch id cannot be one"),
     "bad_trace": ((400,), "a trace is by batch, or by customer and slot"),
     "bad_week": ((400,), "write weeks like 2026-W47"),

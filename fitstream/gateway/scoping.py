@@ -30,7 +30,7 @@ LOOKUPS: dict[str, Lookup] = {
 # Names that mean something only below one of the others, or nothing of a programme.
 INSIDE = frozenset(
     {"mapping", "way", "device", "week", "version", "session", "grant", "rest", "path", "uid",
-     "token", "object", "mail"}
+     "forecast", "token", "object", "mail"}
 )  # fmt: skip
 # Names of what may belong to several programmes: their handlers ask `covers`.
 MANAGED = frozenset({"account", "client", "key"})

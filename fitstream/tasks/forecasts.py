@@ -1,39 +1,36 @@
-"""Forecasts of the next 96 slots for the customers of a programme, from the ledger so far."""
+"""Forecasts of the next 96 and 672 slots for the customers of a programme, from the ledger so far.
+
+One search of the past serves both: the next day is the beginning of the next week.
+"""
 
 import asyncio
-import io
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from fitstream.clock import DAY_SLOTS, day_bounds, local_time, slot_end_of, slot_start
-from fitstream.combined import Slot, combine
+from fitstream.clock import DAY_SLOTS, day_bounds, local_time, slot_end_of
 from fitstream.crash import crash_point
-from fitstream.merge import NAMES
-from fitstream.repo import jobs, models, samples
+from fitstream.repo import forecasts, jobs, models
+from fitstream.repo.forecasts import ForecastCustomer, Horizon, NewForecast
 from fitstream.repo.jobs import NewJob
-from fitstream.repo.models import ForecastCustomer, Model, NewForecast
+from fitstream.repo.models import Model
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.history import HISTORY_DAYS, Whose, history, quarter_of, wall_clock
+from fitstream.tasks.issuing import About, ends_of, issue, publish
 from fitstream.tasks.stored_model import load_model
-from fitstream.trainer import data
-from fitstream.trainer.data import TARGETS, Series, empty_series
+from fitstream.trainer.data import Series
 from fitstream.trainer.forecast import Forecast, Request, forecast_many
 
-HORIZON = DAY_SLOTS
-_HISTORY_DAYS = 70
-_CUSTOMERS_AT_ONCE = 50
+SLOTS: dict[Horizon, int] = {"96": DAY_SLOTS, "672": 7 * DAY_SLOTS}
+_CUSTOMERS_AT_ONCE = 25
 _CUSTOMERS_PER_JOB = 500
 
 
 async def forecast(context: JobContext) -> None:
-    """Ends with a forecast for each customer of the payload, or for all active ones."""
+    """Ends with forecasts for each customer of the payload, or for all active ones."""
     async with context.repo.connection() as db:
         champion = await models.champion(db, context.programme_no)
         only = context.job.payload.get("customers")
-        wanted = await models.forecast_customers(db, context.programme_no, only)
+        wanted = await forecasts.forecast_customers(db, context.programme_no, only)
     if champion is None:
         async with context.repo.transaction() as db:
             await jobs.finish_job(db, context.job, "succeeded", {"verdict": "no model yet"})
@@ -54,6 +51,12 @@ async def forecast(context: JobContext) -> None:
         await jobs.finish_job(db, context.job, "succeeded", result)
 
 
+def _horizons(context: JobContext) -> list[Horizon]:
+    """Those of the payload; a job that names none means all."""
+    wanted = context.job.payload.get("horizons") or SLOTS
+    return [horizon for horizon in SLOTS if horizon in wanted]
+
+
 async def _share_out(context: JobContext, numbers: list[int]) -> None:
     """A job for each part, so that none outlasts its time and several workers can help."""
     parts = range(0, len(numbers), _CUSTOMERS_PER_JOB)
@@ -63,7 +66,10 @@ async def _share_out(context: JobContext, numbers: list[int]) -> None:
                 kind="forecast",
                 queue="forecast",
                 dedupe_key=f"{context.job.id}:{first}",
-                payload={"customers": numbers[first : first + _CUSTOMERS_PER_JOB]},
+                payload={
+                    "customers": numbers[first : first + _CUSTOMERS_PER_JOB],
+                    "horizons": _horizons(context),
+                },
                 programme_no=context.programme_no,
                 parent_id=context.job.id,
             )
@@ -81,90 +87,35 @@ async def _forecast_group(
     """Forecasts of a few customers, stored in S3 first and then as the latest; how many rows."""
     champion, model = served
     start = slot_end_of(issued_at)
-    history = {customer.id: await _history(context, customer, start) for customer in group}
-    requests = [_request(history[customer.id], customer, start) for customer in group]
-    forecasts = await asyncio.to_thread(forecast_many, model, requests)
-    rows = []
-    for customer, found in zip(group, forecasts, strict=True):
-        new = _rows(customer, found, (champion.id, start), issued_at)
-        await _put(context, customer, new)
-        rows += new
+    horizons = _horizons(context)
+    most = max(SLOTS[horizon] for horizon in horizons)
+    requests = [await _request(context, customer, (start, most)) for customer in group]
+    found = await asyncio.to_thread(forecast_many, model, requests)
+    rows: list[NewForecast] = []
+    for customer, made in zip(group, found, strict=True):
+        through = _data_through(customer, made, start)
+        for horizon in horizons:
+            about = About(horizon, champion.id, issued_at, start, SLOTS[horizon], through)
+            rows += await issue(context, customer, made, about)
     async with context.repo.transaction() as db:
-        await models.upsert_forecasts(db, rows)
+        await publish(db, rows, ends_of(rows))
     return len(rows)
 
 
-async def _history(context: JobContext, customer: ForecastCustomer, end: int) -> Series:
-    span = (end - _HISTORY_DAYS * DAY_SLOTS, end)
-    async with context.repo.connection() as db:
-        slots = combine(await samples.rows_of(db, customer.customer_no, span))
-    if not slots:
-        return empty_series(customer.id, local_time(end, customer.zone).date())
-    part = await asyncio.to_thread(_part, customer, slots)
-    return data.load([part])[customer.id]
+async def _request(
+    context: JobContext, customer: ForecastCustomer, span: tuple[int, int]
+) -> Request:
+    start, slots = span
+    whose = Whose(customer.customer_no, customer.id, customer.zone)
+    known = await history(context, whose, (start - HISTORY_DAYS * DAY_SLOTS, start))
+    return request_of(known, customer.zone, start, slots)
 
 
-def _part(customer: ForecastCustomer, slots: list[Slot]) -> bytes:
-    """Rows of the ledger in the form that the trainer reads."""
-    columns: dict[str, Any] = {
-        "customer_id": pa.array([customer.id] * len(slots)),
-        "slot": pa.array([slot.slot for slot in slots], pa.int32()),
-        "local": pa.array([local_time(slot.slot, customer.zone) for slot in slots]),
-    }
-    scales = {"steps": 1, "calories_kcal": 100, "heart_rate_bpm": 10}
-    for target in TARGETS:
-        index, scale = NAMES.index(target), scales[target]
-        scaled = [slot.values[index] for slot in slots]
-        measured = [None if value is None else value / scale for value in scaled]
-        columns[target] = pa.array(measured, pa.float32())
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue()
-
-
-def _request(series: Series, customer: ForecastCustomer, start: int) -> Request:
-    places = wall_clock(start, HORIZON, customer.zone)
-    local = local_time(start, customer.zone)
-    return Request(series, local.date(), _quarter(local), max(places) + 1)
-
-
-def wall_clock(start: int, slots: int, zone: str) -> list[int]:
-    """Where each of `slots` lies among the quarter hours that a clock on the wall shows, counted
-    from `start`: one hour is left out, or comes twice, where the clocks change."""
-    first = local_time(start, zone)
-    places = []
-    for slot in range(start, start + slots):
-        local = local_time(slot, zone)
-        days = (local.date() - first.date()).days
-        places.append(max(days * DAY_SLOTS + _quarter(local) - _quarter(first), 0))
-    return places
-
-
-def _quarter(local: datetime) -> int:
-    return (local.hour * 60 + local.minute) // 15
-
-
-def _rows(
-    customer: ForecastCustomer, found: Forecast, about: tuple[str, int], issued_at: datetime
-) -> list[NewForecast]:
-    model_id, start = about
-    places = wall_clock(start, HORIZON, customer.zone)
-    return [
-        NewForecast(
-            customer_no=customer.customer_no,
-            target=target,
-            issued_at=issued_at,
-            model_id=model_id,
-            week=customer.week,
-            version=customer.version,
-            data_through=_data_through(customer, found, start),
-            start_slot=start,
-            basis=found.basis[target],
-            quantiles=[[round(float(v), 3) for v in values[place]] for place in places],
-            object_key=_key(customer, issued_at),
-        )
-        for target, values in found.values.items()
-    ]
+def request_of(series: Series, zone: str, start: int, slots: int) -> Request:
+    """What the trainer is asked: the same slots, on the clock of the customer's wall."""
+    places = wall_clock(start, slots, zone)
+    local = local_time(start, zone)
+    return Request(series, local.date(), quarter_of(local), max(places) + 1, is_explained=True)
 
 
 def _data_through(customer: ForecastCustomer, found: Forecast, start: int) -> int:
@@ -173,24 +124,3 @@ def _data_through(customer: ForecastCustomer, found: Forecast, start: int) -> in
         return min(customer.last_slot + 1, start)
     _, end = day_bounds(found.data_through, customer.zone)
     return min(customer.last_slot + 1, end, start)
-
-
-def _key(customer: ForecastCustomer, issued_at: datetime) -> str:
-    return f"users/{customer.id}/forecasts/{issued_at:%Y%m%dT%H%M%S%f}.json"
-
-
-async def _put(context: JobContext, customer: ForecastCustomer, rows: list[NewForecast]) -> None:
-    """The history of forecasts lies in S3; Postgres keeps the latest."""
-    if not rows:
-        return
-    body = {
-        "customer_id": customer.id,
-        "issued_at": rows[0].issued_at,
-        "model_id": rows[0].model_id,
-        "based_on": {"week": customer.week, "version": customer.version},
-        "data_through": slot_start(rows[0].data_through),
-        "start": slot_start(rows[0].start_slot),
-        "step_s": timedelta(minutes=15).seconds,
-        "targets": {row.target: {"basis": row.basis, "rows": row.quantiles} for row in rows},
-    }
-    await context.store.put_new(rows[0].object_key, msgspec.json.encode(body), "application/json")

@@ -10,8 +10,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from fitstream.trainer.data import SLOTS, Floats, Series
-from fitstream.trainer.models.climatology import MIN_OWN_DAYS, own_history
+from fitstream.trainer.data import SLOTS, Bools, Floats, Series
+from fitstream.trainer.explain import Explanation, cohort_alone, explain
+from fitstream.trainer.models.climatology import MIN_OWN_DAYS, Climatology, own_history
+from fitstream.trainer.totals import DayTotal, totals_of
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 
 LIMITS = {
@@ -38,6 +40,14 @@ class ServingModel(Protocol):
     def targets(self) -> tuple[str, ...]:
         """What it can forecast."""
 
+    @property
+    def base(self) -> Climatology:
+        """The climatology that it is or stands on."""
+
+    @property
+    def day_ratios(self) -> Mapping[str, tuple[float, float]]:
+        """How far a day's total may lie from its forecast, per target."""
+
     def look(self, target: str) -> Look:
         """What its windows of a target are made of."""
 
@@ -52,6 +62,7 @@ class Request(NamedTuple):
     start_day: date
     start_quarter: int = 0
     slots: int = SLOTS
+    is_explained: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +71,9 @@ class Forecast:
 
     `values[target]` is (slots, 4): q10, q50, q90, mean. `basis[target]` says what it rests on: "own
     history" or "cohort". A target that neither can tell is absent. `data_through` is the last local
-    day whose slots were looked at, None without any; today's are not used yet.
+    day whose slots were looked at, None without any. `own_days[target]` counts the past days within
+    reach on which the customer measured it. `totals[target]` are those of each whole local
+    day that it touches, `explained[target]` says what each of them rests on, where asked for.
     """
 
     customer_id: str
@@ -69,6 +82,20 @@ class Forecast:
     values: Mapping[str, Floats]
     basis: Mapping[str, str]
     data_through: date | None
+    own_days: Mapping[str, int]
+    totals: Mapping[str, tuple[DayTotal, ...]]
+    explained: Mapping[str, tuple[Explanation, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """One target of one request: whole local days, what they rest on, and what was served."""
+
+    days: Floats
+    is_own: bool
+    own_days: int
+    totals: tuple[DayTotal, ...]
+    explained: tuple[Explanation, ...]
 
 
 def forecast(
@@ -101,22 +128,45 @@ def _group(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
         known[str(number)] = request.series.before(start)
         rows.append(slice(len(issues), len(issues) + days))
         issues += [Issue(str(number), start + day, start) for day in range(days)]
-    values: list[dict[str, Floats]] = [{} for _ in requests]
-    basis: list[dict[str, str]] = [{} for _ in requests]
+    found: list[dict[str, _Target]] = [{} for _ in requests]
     for target in model.targets:
         windows = make_windows(known, model.look(target), issues)
         days_of_slots = model.predict(windows)  # (n, slot, output)
         own = own_history(windows)  # (n,)
         for number, request in enumerate(requests):
-            part = days_of_slots[rows[number]].reshape(-1, days_of_slots.shape[-1])
-            part = part[request.start_quarter : request.start_quarter + request.slots]
-            is_own = bool(own[rows[number].start])
-            if np.isfinite(part).all() and (is_own or not _settled(known[str(number)])):
-                values[number][target] = bounded(part, target)
-                basis[number][target] = OWN if is_own else COHORT
-    return [
-        _answer(request, values[number], basis[number]) for number, request in enumerate(requests)
-    ]
+            made = _target(model, windows, (days_of_slots, own), (request, rows[number]))
+            if made is not None and (made.is_own or not _settled(known[str(number)])):
+                found[number][target] = made
+    return [_answer(request, each) for request, each in zip(requests, found, strict=True)]
+
+
+def _target(
+    model: ServingModel,
+    windows: Windows,
+    predicted: tuple[Floats, Bools],
+    asked: tuple[Request, slice],
+) -> _Target | None:
+    """One target of a request; None where neither own days nor the cohort tell it."""
+    (days_of_slots, own), (request, rows) = predicted, asked
+    target, days = windows.target, days_of_slots[rows]
+    if not np.isfinite(days).all():
+        return None
+    days = np.stack([bounded(day, target) for day in days])  # (day, slot, output)
+    is_own = bool(own[rows.start])
+    worn = int(windows.history_days()[rows.start])
+    ratios = model.day_ratios.get(target)
+    totals = totals_of(target, days, request.start_day, (ratios, worn if is_own else 0))
+    explained: tuple[Explanation, ...] = ()
+    if request.is_explained:
+        kernel = model.base.kernels[target]
+        dates = [total.day for total in totals]
+        explained = tuple(
+            explain(kernel, windows, rows.start + i, (dates[i], day))
+            if own[rows.start + i]
+            else cohort_alone(target, dates[i], day)
+            for i, day in enumerate(days)
+        )
+    return _Target(days, is_own, worn, totals, explained)
 
 
 def bounded(values: Floats, target: str) -> Floats:
@@ -132,15 +182,21 @@ def _settled(series: Series) -> bool:
     return int(series.wear.sum()) >= MIN_OWN_DAYS
 
 
-def _answer(request: Request, values: dict[str, Floats], basis: dict[str, str]) -> Forecast:
-    series = request.series
+def _answer(request: Request, found: Mapping[str, _Target]) -> Forecast:
+    series, first = request.series, request.start_quarter
     known = min(series.index(request.start_day), series.days)
     through = date.fromordinal(series.first_day.toordinal() + known - 1) if known > 0 else None
     return Forecast(
         customer_id=series.customer_id,
         start_day=request.start_day,
         start_quarter=request.start_quarter,
-        values=values,
-        basis=basis,
+        values={
+            target: each.days.reshape(-1, each.days.shape[-1])[first : first + request.slots]
+            for target, each in found.items()
+        },
+        basis={target: OWN if each.is_own else COHORT for target, each in found.items()},
         data_through=through,
+        own_days={target: each.own_days for target, each in found.items()},
+        totals={target: each.totals for target, each in found.items()},
+        explained={target: each.explained for target, each in found.items()},
     )

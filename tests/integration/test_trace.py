@@ -17,7 +17,7 @@ from fitstream.events import SampleBatch, SampleColumns
 from fitstream.ids import new_id
 from fitstream.operations.run_trace import lines_of
 from fitstream.operations.trace import Sources, trace_slot
-from fitstream.repo import customers, devices, jobs, models, progress, weeks
+from fitstream.repo import customers, devices, forecasts, jobs, models, progress, weeks
 from fitstream.repo.customers import NewCustomer
 from fitstream.repo.database import Db, Repo
 from fitstream.repo.jobs import NewJob
@@ -264,7 +264,7 @@ async def _trained_on(db: Db, customer_no: int, week: str) -> dict[str, str]:
     about = {"kind": "climatology", "stage": "retired", "metrics": {}, "sha256": "s"}
     where = {"id": made["model"], "programme_no": 1, "object_key": "models/x"}
     await models.insert_model(db, models.NewModel(**where, **about, **hashed))
-    forecast = models.NewForecast(
+    forecast = forecasts.NewForecast(
         customer_no=customer_no,
         target="steps",
         issued_at=datetime.now(UTC),
@@ -277,7 +277,7 @@ async def _trained_on(db: Db, customer_no: int, week: str) -> dict[str, str]:
         quantiles=[],
         object_key="f",
     )
-    await models.upsert_forecasts(db, [forecast])
+    await forecasts.upsert_forecasts(db, [forecast])
     return made
 
 

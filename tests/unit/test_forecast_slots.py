@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from fitstream.clock import DAY_SLOTS as HORIZON
 from fitstream.clock import slot_of
-from fitstream.tasks.forecasts import HORIZON, wall_clock
+from fitstream.tasks.history import wall_clock
 
 BERLIN = "Europe/Berlin"
 

@@ -1,4 +1,4 @@
-"""Training runs, models and forecasts."""
+"""Training runs and models."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
@@ -8,7 +8,6 @@ from aiohttp import web
 from msgspec import Meta
 
 from fitstream.client import data, operations
-from fitstream.clock import slot_start
 from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import after, answer, body, limit, page, without
 from fitstream.gateway.keys import REPO, SETTINGS
@@ -17,7 +16,7 @@ from fitstream.gateway.recording import about_job
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.ids import new_id
-from fitstream.repo import customers, jobs, models
+from fitstream.repo import jobs, models
 from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import Model, Run
 from fitstream.samples import Text
@@ -103,33 +102,6 @@ async def get_model(request: web.Request) -> web.Response:
         return answer(described(await models.get_model(db, request.match_info["model"])))
 
 
-async def forecast_latest(request: web.Request) -> web.Response:
-    """The latest forecast of one target: quantiles and mean per slot, and what it rests on."""
-    target = request.query.get("target", "steps")
-    if target not in TARGETS:
-        raise Rejected("bad_target", f"`target` is one of {', '.join(TARGETS)}")
-    async with request.app[REPO].connection() as db:
-        customer = await customers.get_customer(db, request.match_info["customer"])
-        found = await models.latest_forecast(db, customer.customer_no, target)
-    based_on = {"week": found.week, "version": found.version} if found.week else None
-    hidden = ("week", "version", "quantiles", "start_slot", "data_through")
-    return answer(
-        without(found, *hidden)
-        | {
-            "based_on": based_on,
-            "data_through": slot_start(found.data_through),
-            "items": [
-                {"slot": slot_start(found.start_slot + i), **_quantiles(row)}
-                for i, row in enumerate(found.quantiles)
-            ],
-        }
-    )
-
-
-def _quantiles(row: list[float]) -> dict[str, float]:
-    return dict(zip(("q10", "q50", "q90", "mean"), row, strict=True))
-
-
 def _run(run: Run) -> dict[str, Any]:
     fields = msgspec.structs.asdict(run)
     return fields | {"verdict": run.metrics.get("verdict")}
@@ -178,10 +150,5 @@ ROUTES = (
     Route(
         "GET", "/v1/models/{model}", get_model, "model",
         gives=operations.Model, tag="models", summary="Read a model",
-    ),
-    Route(
-        "GET", "/v1/customers/{customer}/forecasts/latest", forecast_latest, "forecast_latest",
-        gives=data.Forecast, query=("target",),
-        tag="models", summary="Read the latest forecast of a target",
     ),
 )  # fmt: skip

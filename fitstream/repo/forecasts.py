@@ -1,0 +1,326 @@
+"""Forecasts: whom to forecast, the latest ones, every one ever issued, and how good they were."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from fitstream.errors import NotFound
+from fitstream.repo.database import Db, execute, fetch, fetch_one
+
+Horizon = Literal["96", "672", "today"]
+HORIZONS: tuple[Horizon, ...] = get_args(Horizon)
+
+
+class ForecastCustomer(msgspec.Struct, frozen=True):
+    """Whom to forecast, and their newest rolled week."""
+
+    customer_no: int
+    id: str
+    zone: str
+    last_slot: int
+    week: str | None
+    version: int | None
+
+
+class NewForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """One target of one customer; `quantiles` rows are [q10, q50, q90, mean] per slot.
+
+    `totals` are those of whole local days, `explanation` what each of these days rests on.
+    """
+
+    customer_no: int
+    target: str
+    horizon: Horizon = "96"
+    issued_at: datetime
+    model_id: str
+    week: str | None
+    version: int | None
+    data_through: int
+    start_slot: int
+    basis: str
+    quantiles: list[list[float]]
+    totals: list[dict[str, Any]] = []
+    explanation: list[dict[str, Any]] = []
+    object_key: str
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """The latest forecast of a customer and target."""
+
+    target: str
+    horizon: Horizon
+    issued_at: datetime
+    model_id: str
+    model_kind: str
+    week: str | None
+    version: int | None
+    data_through: int
+    start_slot: int
+    basis: str
+    quantiles: list[list[float]]
+    totals: list[dict[str, Any]]
+    explanation: list[dict[str, Any]]
+
+
+class Issue(msgspec.Struct, frozen=True):
+    """One forecast of a customer, all targets, and where it lies."""
+
+    customer_no: int
+    horizon: Horizon
+    issued_at: datetime
+    model_id: str
+    week: str | None
+    version: int | None
+    data_through: int
+    start_slot: int
+    end_slot: int
+    object_key: str
+
+
+class DueIssue(msgspec.Struct, frozen=True):
+    """A forecast whose slots are over and whose score is missing or may have changed."""
+
+    customer_no: int
+    customer_id: str
+    zone: str
+    horizon: Horizon
+    issued_at: datetime
+    model_id: str
+    start_slot: int
+    end_slot: int
+    object_key: str
+
+
+class NewScore(msgspec.Struct, frozen=True, kw_only=True):
+    """How good one forecast of one target was; lists have one entry per part of the day."""
+
+    customer_no: int
+    target: str
+    horizon: Horizon
+    issued_at: datetime
+    model_id: str
+    end_slot: int
+    loss: list[float]
+    size: list[float]
+    slots: list[int]
+    below: list[int]
+    above: list[int]
+    days: int
+    days_inside: int
+
+
+class PastForecast(msgspec.Struct, frozen=True):
+    """A forecast of one target that was issued, with its score where the truth has arrived."""
+
+    horizon: Horizon
+    issued_at: datetime
+    model_id: str
+    week: str | None
+    version: int | None
+    data_through: int
+    start_slot: int
+    end_slot: int
+    scored_at: datetime | None
+    wql: float | None
+    slots: int | None
+    below: int | None
+    above: int | None
+
+
+class PartScore(msgspec.Struct, frozen=True):
+    """Sums over many forecasts of one model, target, horizon and part of the day (0…5)."""
+
+    model_id: str
+    target: str
+    horizon: Horizon
+    part: int
+    forecasts: int
+    customers: int
+    loss: float
+    size: float
+    slots: int
+    below: int
+    above: int
+
+
+class DayScore(msgspec.Struct, frozen=True):
+    """How many days' totals lay inside their interval."""
+
+    model_id: str
+    target: str
+    horizon: Horizon
+    days: int
+    days_inside: int
+
+
+class CustomerScore(msgspec.Struct, frozen=True):
+    """Sums of one customer's forecasts of one target, for the bootstrap over customers."""
+
+    target: str
+    customer_no: int
+    loss: float
+    size: float
+    forecasts: int
+
+
+class NewDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of a champion and target; `job_id` is the training that was asked for."""
+
+    model_id: str
+    target: str
+    checked_at: datetime
+    forecasts: int
+    customers: int
+    wql: float | None
+    wql_low: float | None
+    wql_at_gate: float | None
+    is_drifting: bool
+    reason: str
+    job_id: str | None
+
+
+class DriftOf(msgspec.Struct, frozen=True):
+    """The same with its programme."""
+
+    programme: str
+    model_id: str
+    target: str
+    checked_at: datetime
+    forecasts: int
+    customers: int
+    wql: float | None
+    wql_low: float | None
+    wql_at_gate: float | None
+    is_drifting: bool
+    reason: str
+    job_id: str | None
+
+
+class DueProgramme(msgspec.Struct, frozen=True):
+    """A programme with customers whose rest of today is to be forecast again."""
+
+    programme_no: int
+
+
+async def forecast_customers(
+    db: Db, programme_no: int, only: Sequence[int] | None
+) -> list[ForecastCustomer]:
+    """Active customers with data, all of them or those with the numbers in `only`."""
+    chosen = None if only is None else list(only)
+    args = (programme_no, chosen)
+    return await fetch(db, ForecastCustomer, "forecasts.forecast_customers", *args)
+
+
+async def upsert_forecasts(db: Db, new: Sequence[NewForecast]) -> None:
+    """Stores the latest forecasts."""
+    for forecast in new:
+        await execute(db, "forecasts.upsert_forecast", *msgspec.structs.astuple(forecast))
+
+
+async def insert_issue(db: Db, new: Issue) -> None:
+    """Notes that a forecast was issued; a repeat changes nothing."""
+    await execute(db, "forecasts.insert_issue", *msgspec.structs.astuple(new))
+
+
+async def latest_forecast(
+    db: Db, customer_no: int, target: str, horizon: Horizon = "96"
+) -> Forecast:
+    """The latest forecast; raises NotFound."""
+    args = (customer_no, target, horizon)
+    found = await fetch_one(db, Forecast, "forecasts.forecast_of", *args)
+    if found is None:
+        raise NotFound(f"a forecast of {target}")
+    return found
+
+
+async def past_forecasts(
+    db: Db,
+    customer_no: int,
+    of: tuple[str, Horizon],
+    before: datetime | None,
+    limit: int,
+) -> list[PastForecast]:
+    """What was issued of (target, horizon) before an instant, newest first."""
+    args = (customer_no, *of, before, limit)
+    return await fetch(db, PastForecast, "forecasts.past_forecasts", *args)
+
+
+async def get_issue(db: Db, customer_no: int, horizon: str, issued_at: datetime) -> Issue:
+    """One issue; raises NotFound."""
+    args = (customer_no, horizon, issued_at)
+    found = await fetch_one(db, Issue, "forecasts.issue", *args)
+    if found is None:
+        raise NotFound(f"a forecast issued at {issued_at.isoformat()}")
+    return found
+
+
+async def due_issues(
+    db: Db, programme_no: int, ended_by: tuple[int, int], limit: int
+) -> list[DueIssue]:
+    """Forecasts to score, oldest first: those not scored yet whose slots ended by the first slot,
+    and those scored once whose slots ended by the second one, when late data has come in."""
+    args = (programme_no, *ended_by, limit)
+    return await fetch(db, DueIssue, "forecasts.due_issues", *args)
+
+
+async def store_scores(db: Db, issue: DueIssue, scores: Sequence[NewScore], settled: bool) -> None:
+    """Scores of all targets of an issue; a repeat replaces them."""
+    for score in scores:
+        await execute(db, "forecasts.upsert_score", *msgspec.structs.astuple(score))
+    args = (issue.customer_no, issue.horizon, issue.issued_at, settled)
+    await execute(db, "forecasts.mark_scored", *args)
+
+
+async def part_scores(
+    db: Db, within: Sequence[int] | None, only: tuple[str | None, str | None], since: int
+) -> list[PartScore]:
+    """Scores by model, target, horizon and part of forecasts that ended from slot `since` on.
+
+    `within` are numbers of programmes, `only` is (model, target).
+    """
+    args = (list(within) if within is not None else None, *only, since)
+    return await fetch(db, PartScore, "forecasts.part_scores", *args)
+
+
+async def day_scores(
+    db: Db, within: Sequence[int] | None, only: tuple[str | None, str | None], since: int
+) -> list[DayScore]:
+    """The same of whole days' totals."""
+    args = (list(within) if within is not None else None, *only, since)
+    return await fetch(db, DayScore, "forecasts.day_scores", *args)
+
+
+async def customer_scores(db: Db, model_id: str, since: int) -> list[CustomerScore]:
+    """A model's next-day forecasts that ended from slot `since` on, per target and customer."""
+    return await fetch(db, CustomerScore, "forecasts.customer_scores", model_id, since)
+
+
+async def programmes_with_news(db: Db, now: datetime, new_within_s: float) -> list[DueProgramme]:
+    """Programmes with a champion and customers whose today has slots that no forecast has seen."""
+    return await fetch(db, DueProgramme, "forecasts.programmes_with_news", now, new_within_s)
+
+
+async def customers_with_news(
+    db: Db, programme_no: int, now: datetime, limit: int
+) -> list[ForecastCustomer]:
+    """Active customers with slots of today that their forecast of today has not seen, those
+    waiting longest first."""
+    args = (programme_no, now, limit)
+    return await fetch(db, ForecastCustomer, "forecasts.customers_with_news", *args)
+
+
+async def forget_issues(db: Db, horizon: Horizon, before: int, limit: int) -> int:
+    """Rows of settled issues of a horizon that ended before a slot; their objects stay."""
+    return await execute(db, "forecasts.forget_issues", horizon, before, limit)
+
+
+async def upsert_drift(db: Db, new: NewDrift) -> None:
+    """Replaces what was found of the model and target before."""
+    await execute(db, "forecasts.upsert_drift", *msgspec.structs.astuple(new))
+
+
+async def drifts(db: Db, within: Sequence[int] | None) -> list[DriftOf]:
+    """The newest findings about the champions of the programmes with the numbers in `within`."""
+    return await fetch(db, DriftOf, "forecasts.drifts", within)
