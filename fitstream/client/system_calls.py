@@ -16,7 +16,7 @@ from fitstream.client.access import (
 from fitstream.client.data import Health, Items, Readiness
 from fitstream.client.http import Api, Call
 from fitstream.client.operations import Job, Model
-from fitstream.client.uploads import SchemaMapping
+from fitstream.client.uploads import SchemaMapping, Uploads
 
 T = TypeVar("T")
 _READ_ATTEMPTS = 3
@@ -27,6 +27,10 @@ class SystemCalls:
     """The part of `Client` that is about the system, and what programs ask of it."""
 
     _api: Api
+
+    def uploads(self, customer_id: str = "") -> Uploads:
+        """The calls about files of rows, of all customers or of one."""
+        return Uploads(self._api, customer_id)
 
     async def health(self) -> Health:
         """Whether the process runs."""

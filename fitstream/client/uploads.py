@@ -191,7 +191,7 @@ class Uploads:
         return await self._read(f"/{quote(upload_id)}/rows", Items[UploadRow], query)
 
     async def preview(self, upload_id: str, **read_as: Any) -> Preview:
-        """The first rows read by `spec`, or by `mapping` (and `version`)."""
+        """The first rows read by `spec`, or by `mapping` (and `version`); as they stand without."""
         return await self._send(f"/{quote(upload_id)}/preview", Preview, read_as)
 
     async def check(self, upload_id: str, **read_as: Any) -> Upload:

@@ -43,7 +43,7 @@ _allow({"anyone"}, "openapi", "docs")
 _allow({"anyone"}, "admin:home", "admin:login", "admin:log_in")
 _allow({"anyone"}, "oauth_metadata", "oauth_authorize")
 _allow({"client"}, "oauth_token", "oauth_revoke", "oauth_introspect", "oauth_device")
-_allow({"device"}, "post_samples")
+_allow({"device"}, "post_samples", "rotate_own_key")
 _allow(
     {"customer"}, "oauth_decide", "oauth_show_device", "oauth_decide_device", "grants", "grant",
     "withdraw_grant",

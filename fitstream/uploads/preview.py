@@ -53,6 +53,11 @@ def plain(cell: Any) -> Any:
     return str(cell)[:_CELL_CHARS]
 
 
+def as_they_stand(head: Head) -> list[PreviewRow]:
+    """The first rows that nobody has read yet."""
+    return [PreviewRow(index=index, cells=list(cells)) for index, cells in enumerate(head.rows)]
+
+
 def preview(head: Head, spec: MappingSpec, zone: str, accepted: Window) -> list[PreviewRow]:
     """What the mapping makes of the first rows. Raises Rejected(bad_mapping) naming the column."""
     mapper = bind(spec, head.columns)

@@ -15,6 +15,7 @@ NAMES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.html"
 PARTS = {
     "base.html",
     "parts.html",
+    "mapping_parts.html",
     "forecast_parts.html",
     "admin/run_parts.html",
     "admin/upload_parts.html",

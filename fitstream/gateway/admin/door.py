@@ -35,11 +35,17 @@ class Viewer(msgspec.Struct, frozen=True):
     now: datetime
     account_id: str
     role: str = "admin"
+    may: frozenset[str] = frozenset()
 
     def shell(self, section: str) -> Shell:
         """What surrounds a page of `section`."""
         return Shell(
-            section=section, email=self.email, csrf=self.csrf, now=self.now, role=self.role
+            section=section,
+            email=self.email,
+            csrf=self.csrf,
+            now=self.now,
+            role=self.role,
+            may=self.may,
         )
 
 
@@ -130,7 +136,8 @@ async def find_viewer(request: web.Request) -> Viewer | None:
         return None
     request[PRINCIPAL] = session
     email, account_id = session.email or "", session.account_id or ""
-    return Viewer(email, token, cookies.form_token(token), at, account_id, session.role)
+    may = policy.allowed("admin:", session)
+    return Viewer(email, token, cookies.form_token(token), at, account_id, session.role, may)
 
 
 async def show_login(request: web.Request) -> web.StreamResponse:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from fitstream.gateway.view import words
 from fitstream.gateway.view.assets import ASSETS, add_assets, asset_url
+from fitstream.gateway.view.spoken import spoken
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -36,6 +37,8 @@ class Shell(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     zone: str | None = None
     role: str = ""
+    may: frozenset[str] = frozenset()
+    """Names of the administrators' pages and forms that who looks may use."""
 
 
 def templates_dir() -> Path:
@@ -70,7 +73,7 @@ def filters() -> dict[str, Any]:
         "machine_time", "span_of", "ago", "took", "week_of", "tone", "plain", "job_kind", "metric",
         "unit", "reason", "capital",
     )  # fmt: skip
-    return {name: getattr(words, name) for name in names}
+    return {name: getattr(words, name) for name in names} | {"spoken": spoken}
 
 
 def html(

@@ -7,6 +7,7 @@ import msgspec
 
 from fitstream.client.uploads import Upload, UploadRow
 from fitstream.gateway.view import words
+from fitstream.gateway.view.spoken import spoken
 from fitstream.uploads.compare import OUTCOMES
 
 FORMATS = {
@@ -162,7 +163,7 @@ def row_views(rows: Sequence[UploadRow]) -> list[RowView]:
             row=row,
             name=_OUTCOMES[row.outcome][0] if row.outcome in _OUTCOMES else row.outcome,
             tone=_TONES.get(row.outcome, ""),
-            why=words.capital(row.message) if row.message else "",
+            why=spoken(row.message) if row.message else "",
             changes=[_change(name, pair) for name, pair in row.changes.items()],
         )
         for row in rows
@@ -224,7 +225,7 @@ def _moving(upload: Upload) -> str:
 
 def _unmapped(upload: Upload) -> str:
     if upload.problem is not None:
-        return words.capital(upload.problem.message)
+        return spoken(upload.problem.message)
     return "Nobody has said yet what its columns are. A mapping is suggested; look at it first."
 
 
