@@ -10,7 +10,7 @@ from fitstream.errors import (
     FitstreamError,
     Rejected,
 )
-from fitstream.gateway import digest, policy, scoping, second_factor_gate, sessions
+from fitstream.gateway import challenges, digest, policy, scoping, second_factor_gate, sessions
 from fitstream.gateway.credentials import credential, principal_of
 from fitstream.gateway.exchange import exchange
 from fitstream.gateway.keys import API_RATES, DIGEST, KEYS, REPO, SETTINGS
@@ -19,7 +19,7 @@ from fitstream.gateway.legacy.shapes import PREFIX, refusal
 from fitstream.gateway.oauth.core import ACCESS_PREFIX
 from fitstream.gateway.oauth.service import find_bearer
 from fitstream.gateway.principal import ANONYMOUS, PRINCIPAL, Principal
-from fitstream.gateway.problems import SCHEMES, http_problem, make_problem, problem
+from fitstream.gateway.problems import http_problem, make_problem, problem
 from fitstream.ids import new_id
 from fitstream.logs import get
 from fitstream.metrics import count, observe_latency
@@ -42,7 +42,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = http_problem(error)
     except FitstreamError as error:
         response = problem(error)
-        _add_challenges(request, response, error)
+        _add_challenges(request, response, error, route)
     except TimeoutError:
         response = problem(Rejected("slow_body", "the body did not arrive in time", 408))
     except Exception:  # a bug: say so, and how to find it in the log
@@ -111,11 +111,16 @@ async def _by_digest(request: web.Request, header: str) -> Principal:
     return principal_of(row)
 
 
-def _add_challenges(request: web.Request, response: web.Response, error: FitstreamError) -> None:
-    """How to authenticate, after a 401: Digest first, as some clients read only the first."""
-    if response.status != 401:
-        return
-    is_stale = isinstance(error, Rejected) and error.code == digest.STALE
-    challenge = request.app[DIGEST].challenge(datetime.now(UTC), stale=is_stale)
-    response.headers["WWW-Authenticate"] = challenge
-    response.headers.add("WWW-Authenticate", SCHEMES)
+def _add_challenges(
+    request: web.Request, response: web.Response, error: FitstreamError, route: str
+) -> None:
+    """How to authenticate and what was wrong; Digest first, as some read only the first."""
+    bearer = challenges.bearer(error, request.headers.get("Authorization", ""), route)
+    found = [] if bearer is None else [bearer]
+    if response.status == 401:
+        is_stale = isinstance(error, Rejected) and error.code == digest.STALE
+        first = request.app[DIGEST].challenge(datetime.now(UTC), stale=is_stale)
+        found = [first, *found, challenges.BASIC]
+    response.headers.popall("WWW-Authenticate", None)
+    for challenge in found:
+        response.headers.add("WWW-Authenticate", challenge)

@@ -70,6 +70,12 @@ async def revoke_device_keys(db: Db, device_no: int) -> None:
     await execute(db, "keys.revoke_device_keys", device_no, changed)
 
 
+async def revoke_other_keys(db: Db, device_no: int, key_id: str) -> None:
+    """Revokes all keys of a device but the one with this id."""
+    changed = await fetch_value(db, "keys.raise_counter")
+    await execute(db, "keys.revoke_other_keys", device_no, key_id, changed)
+
+
 async def expire_device_keys(db: Db, device_no: int, overlap: timedelta) -> datetime | None:
     """Lets the live keys of a device end after `overlap`; when the last of them does, or None."""
     changed = await fetch_value(db, "keys.raise_counter")

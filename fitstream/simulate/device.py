@@ -18,6 +18,13 @@ from fitstream.simulate.faults import Plan, Sending, Variant
 POST_SLOTS = 4 * DAY_SLOTS  # a backlog is posted in pieces of at most so many slots
 
 
+class Pause(NamedTuple):
+    """Slots of [start, end) that were not measured, None while it goes on."""
+
+    start: int
+    end: int | None = None
+
+
 class Device:
     """State of one device.
 
@@ -33,6 +40,7 @@ class Device:
         "failures",
         "first",
         "number",
+        "pauses",
     )
 
     def __init__(self, number: int, first: int) -> None:
@@ -42,7 +50,29 @@ class Device:
         self.doubt = 0
         self.failures = 0
         self.enrolled: Enrolled | None = None
+        self.pauses: tuple[Pause, ...] = ()
         self._acked = bytearray()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it was told to measure nothing."""
+        return bool(self.pauses) and self.pauses[-1].end is None
+
+    def told(self, paused: bool, slot: int) -> None:
+        """What a receipt says: from `slot` on the device measures nothing, or again."""
+        if paused and not self.is_paused:
+            self.pauses = (*self.pauses, Pause(slot))
+        elif self.is_paused and not paused:
+            self.pauses = (*self.pauses[:-1], Pause(self.pauses[-1].start, slot))
+
+    def measured(self, slot: int) -> bool:
+        """Whether it measured at all then."""
+        return not any(p.start <= slot and (p.end is None or slot < p.end) for p in self.pauses)
+
+    def due(self, plan: Plan, end: int) -> list[Sending]:
+        """What it has to send of the slots up to `end`; of slots of a pause it has nothing."""
+        found = plan.due(self.cursor, end, self.first)
+        return [one for one in found if self.measured(one.slot)] if self.pauses else found
 
     def remember(self, slot: int, variant: Variant) -> None:
         """A version of a slot was acknowledged."""
@@ -66,7 +96,7 @@ class Device:
 
     def doubtful(self, plan: Plan) -> set[int]:
         """Slots of which a version may have arrived that nobody acknowledged."""
-        return {s.slot for s in plan.due(self.cursor, self.doubt, self.first)}
+        return {sending.slot for sending in self.due(plan, self.doubt)}
 
 
 class Post(NamedTuple):
@@ -95,7 +125,7 @@ class Settled(NamedTuple):
 def make_post(device: Device, device_id: str, plan: Plan, until: int, sent_at: datetime) -> Post:
     """Everything due up to slot `until`, or the first piece of it."""
     end = max(device.cursor, min(until, device.cursor + POST_SLOTS))
-    sendings = plan.due(device.cursor, end, device.first)
+    sendings = device.due(plan, end)
     envelope: dict[str, Any] = {
         "device_id": device_id,
         "sent_at": sent_at,

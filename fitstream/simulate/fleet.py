@@ -60,6 +60,8 @@ class Totals:
     """What happened so far; `sent` counts rows by why they were sent."""
 
     enrolled: int = 0
+    renewed: int = 0
+    paused: int = 0
     finished: int = 0
     posts: int = 0
     accepted: int = 0
@@ -168,6 +170,7 @@ class Fleet:
             who = await self._gateway.enrol(device.number, plan.wearer.traits.zone)
             device.enrolled = who
             self.totals.enrolled += 1
+            self.totals.renewed += not who.is_new
         wearers_now = self._pace.wearers_now(self._clock.now())
         until = self._until(device, wearers_now, plan.skew_s)
         sent_at = datetime.fromtimestamp(wearers_now + plan.skew_s, UTC)
@@ -177,6 +180,7 @@ class Fleet:
         before = device.cursor
         receipt, rejected = await self._carry(device, who.key, post)
         self._settle(device, post, rejected)
+        self._obey(device, receipt, int(wearers_now // SLOT_S))
         return self._next_in_s(device, receipt, until, before)
 
     def _until(self, device: Device, wearers_now: float, skew_s: float) -> int:
@@ -215,6 +219,15 @@ class Fleet:
         totals.refused += settled.refused
         totals.surprised += len(settled.surprises)
         totals.surprises += settled.surprises[: _SURPRISES_KEPT - len(totals.surprises)]
+
+    def _obey(self, device: Device, receipt: Receipt | None, present: int) -> None:
+        """The settings of a receipt: a pause begins and ends with the slot that runs; the interval
+        is in the time of the next post."""
+        told = None if receipt is None else receipt.settings
+        if told is None or told.paused == device.is_paused:
+            return
+        device.told(told.paused, present)
+        self.totals.paused += 1 if told.paused else -1
 
     def _next_in_s(
         self, device: Device, receipt: Receipt | None, until: int, before: int

@@ -71,7 +71,7 @@ def table(fleet: Fleet) -> str:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in totals.sent.most_common())
     lines = [
         f"devices    {totals.enrolled:>11,}  {totals.finished:,} finished, {totals.lost:,} gave up,"
-        f" {doubtful:,} with a post in doubt",
+        f" {doubtful:,} with a post in doubt, {totals.paused:,} paused from afar",
         f"posts      {totals.posts:>11,}  in {totals.seconds:.1f} s, {rate:,.0f}/s;"
         f" {totals.slowed:,} told to slow down, {totals.away:,} not acknowledged",
         f"rows sent  {sum(totals.sent.values()):>11,}  {kinds}",
@@ -79,6 +79,9 @@ def table(fleet: Fleet) -> str:
         f"refused    {totals.refused:>11,}  as they had to be",
         f"surprises  {totals.surprised:>11,}",
     ]
+    if totals.renewed:  # whoever else posts with one of them has to be given the new one
+        text = "keys made anew: these devices were there, and the keys they had have ended"
+        lines.insert(1, f"new keys   {totals.renewed:>11,}  {text}")
     return "\n".join([*lines, *(f"  {surprise}" for surprise in totals.surprises)])
 
 

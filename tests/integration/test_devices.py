@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
+from aiohttp import ClientSession
 
 from fitstream.client import Client
 from fitstream.client.data import Customer
@@ -222,3 +223,50 @@ async def test_a_customer_has_a_bounded_number_of_devices(admin: Client) -> None
     refusals = [one for one in made if isinstance(one, Conflict)]
     assert len(refusals) == 2
     assert len(await admin.devices(customer.id)) == 20
+
+
+async def test_a_device_renews_its_own_key_and_the_old_one_goes_on_for_a_while(
+    http: ClientSession, admin: Client
+) -> None:
+    wearer = await new_wearer(admin)
+    renewed = await wearer.phone.rotate_own_key(overlap_s=3600)
+    second = wearer._replace(phone=admin.as_who(renewed.key))
+    row = [{"slot": at(last_monday(), 0), "steps": 1}]
+    await second.post(row)
+    await wearer.post(row)
+    left_s = (renewed.old_until - datetime.now(UTC)).total_seconds()
+    assert 3500 < left_s <= 3600
+    # An answer that was lost: the key that nobody got ends, the one that is known does not live
+    # longer by that.
+    third = await wearer.phone.rotate_own_key()
+    assert third.old_until == renewed.old_until
+
+    async def is_over() -> bool:
+        return await _status(http, renewed.key) == 401
+
+    await eventually(is_over)
+    assert await _status(http, third.key) == 202
+    found = await admin.audit(action="device.key_rotated", customer=wearer.customer.id)
+    assert [(entry.actor, entry.subject) for entry in found.items] == [
+        ("device", f"device:{wearer.device.id}")
+    ] * 2
+
+
+async def test_nobody_but_a_device_renews_a_key_of_its_own(
+    http: ClientSession, admin: Client, stack: RunningStack
+) -> None:
+    for headers, status in (({}, 401), ({"Authorization": f"Bearer {stack.admin_key}"}, 403)):
+        async with http.post("/v1/device/keys", headers=headers) as answer:
+            assert answer.status == status
+    wearer = await new_wearer(admin)
+    headers = {"Authorization": f"Bearer {wearer.device.key}"}
+    async with http.post("/v1/device/keys", json={"overlap_s": 0}, headers=headers) as answer:
+        assert answer.status == 422
+
+
+async def _status(http: ClientSession, key: str) -> int:
+    """What a heartbeat with a key is answered."""
+    wrong = {"device_id": "x", "sent_at": datetime.now(UTC).isoformat(), "samples": []}
+    headers = {"Authorization": f"Bearer {key}"}
+    async with http.post("/v1/samples", json=wrong, headers=headers) as answer:
+        return 202 if answer.status == 403 else answer.status  # the key is known, the device is not

@@ -13,6 +13,7 @@ from fitstream.repo.database import open_repo
 from tests.conftest import RunningStack
 from tests.oauth import (
     BACK,
+    CODE_GRANTS,
     DEVICE_GRANT,
     PASSWORD,
     LoggedIn,
@@ -444,6 +445,54 @@ async def test_no_secret_of_oauth_is_stored_as_it_is(
             rows = await db.fetch(f"SELECT t::text FROM {table} t")
             stored = "\n".join(row["t"] for row in rows)
             assert not any(text in stored or text.encode().hex() in stored for text in known)
+
+
+async def test_an_app_on_the_persons_machine_comes_back_to_the_port_that_it_got(
+    http: ClientSession, admin: Client
+) -> None:
+    made = await admin.create_oauth_client(
+        "Desktop", is_confidential=False, grants=CODE_GRANTS, scopes=["data:read"],
+        redirect_uris=["http://127.0.0.1/back"],
+    )  # fmt: skip
+    app = Program(http, {"id": made.id, "client_secret": None})
+    who, here = await logged_in(admin), "http://127.0.0.1:49215/back"
+    query = app.query(challenge_of(VERIFIER), redirect_uri=here, scope="data:read")
+    said = await call(
+        http, "POST", "/v1/oauth/authorize", who.token, {"query": query, "approve": True}
+    )
+    assert said.body["redirect_to"].startswith(f"{here}?")
+    form = {
+        "grant_type": "authorization_code",
+        "code": back(said.body["redirect_to"])["code"],
+        "code_verifier": VERIFIER,
+    }
+    elsewhere = await app.send("token", **form, redirect_uri="http://127.0.0.1:49216/back")
+    assert (elsewhere.status, elsewhere.body["error"]) == (400, "invalid_grant")
+    given = await app.send("token", **form, redirect_uri=here)
+    assert given.status == 200
+
+
+async def test_a_token_that_has_ended_is_called_invalid_and_one_too_narrow_insufficient(
+    http: ClientSession, admin: Client, program: Program
+) -> None:
+    who = await logged_in(admin)
+    tokens = await program.tokens(who)
+    own = f"/v1/customers/{who.customer.id}"
+
+    async def challenge(path: str, status: int, headers: dict[str, str]) -> list[str]:
+        async with http.get(path, headers=headers) as response:
+            assert response.status == status
+            return response.headers.getall("WWW-Authenticate")
+
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    (narrow,) = await challenge("/v1/me", 403, bearer)
+    assert 'error="insufficient_scope"' in narrow
+    assert 'scope="profile"' in narrow
+    for wrong in ("fsa_nonsense", "fs_a_b", "fst_x", tokens["refresh_token"]):
+        found = await challenge(own, 401, {"Authorization": f"Bearer {wrong}"})
+        assert found[0].startswith("Digest ")
+        assert 'error="invalid_token"' in found[1]
+    assert not any("error=" in one for one in await challenge(own, 401, {}))
 
 
 async def test_a_browser_that_comes_to_the_api_is_sent_to_the_page(

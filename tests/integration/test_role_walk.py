@@ -40,7 +40,7 @@ NOWHERE = {
     "job": "job_none", "run": "job_none", "model": "mod_none", "letter": "999999999",
     "upload": "upl_none", "mapping": "none", "programme": "none", "rest": "nowhere",
     "path": "nowhere", "way": "check", "mail": "none", "uid": "none", "token": "none",
-    "object": "none",
+    "object": "none", "forecast": "fct_none",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from fitstream import posts, samples
-from fitstream.client.data import Receipt, RejectedRow
+from fitstream.client.data import DeviceSettings, Receipt, RejectedRow
 from fitstream.clock import DAY_SLOTS, SLOT_S, slot_of
 from fitstream.errors import Rejected, TooMany, Unavailable
 from fitstream.merge import METRICS, Row, make_row, merged
@@ -18,10 +19,12 @@ from fitstream.simulate.device import Device, make_post
 from fitstream.simulate.enrol import Enrolled
 from fitstream.simulate.faults import Plan, Variant
 from fitstream.simulate.fleet import Fleet, Order
+from fitstream.simulate.run_simulate import table
 
 START = datetime(2026, 11, 16, 10, 7, tzinfo=UTC).timestamp()
 PRESENT = int(START // SLOT_S)
 INTERVAL = timedelta(seconds=900)
+PAUSED = timedelta(hours=1)
 
 
 class Time:
@@ -50,6 +53,7 @@ class FakeGateway:
         self.trouble: list[Exception | None] = []
         self.arrives_all_the_same = False
         self.in_flight = self.most_in_flight = 0
+        self.paused: Callable[[float], bool] = lambda now: False
 
     async def enrol(self, number: int, zone: str) -> Enrolled:
         return Enrolled(f"customer-{number}", f"device-{number}", f"key-{number}", True)
@@ -88,7 +92,8 @@ class FakeGateway:
             content_sha="",
             rejected=rejected,
             server_time=now,
-            next_post_at=now + INTERVAL,
+            next_post_at=now + (PAUSED if self.paused(self.time.now()) else INTERVAL),
+            settings=DeviceSettings(900, self.paused(self.time.now())),
         )
 
     def _write(self, name: str, checked: Checked) -> None:
@@ -259,3 +264,28 @@ def test_a_post_says_until_when_it_is_complete() -> None:
     through = decoded.envelope.complete_through
     assert through is not None
     assert slot_of(through) == post.end == PRESENT - 1000 + len(decoded.rows)
+
+
+async def test_a_device_that_is_paused_measures_nothing_and_goes_on_when_it_is_told() -> None:
+    time = Time()
+    gateway = FakeGateway(time)
+    gateway.paused = lambda now: START + 3600 <= now < START + 4 * 3600
+    fleet = Fleet(gateway, Order(1, days=1, live=True, for_s=7 * 3600), time)
+    await fleet.run(asyncio.Event())
+    slots = set(gateway.ledger["device-0"])
+    assert set(range(PRESENT - DAY_SLOTS, PRESENT + 3)) <= slots  # what was measured before is sent
+    times = [at for at, *_ in gateway.posts if START + 3600 < at < START + 4 * 3600]
+    assert all(after - before >= 3600 for before, after in zip(times, times[1:], strict=False))
+    (pause,) = fleet.devices[0].pauses
+    assert pause.end is not None
+    assert not slots & set(range(pause.start, pause.end))
+    assert pause.end in slots
+    assert gateway.ledger == remembered(fleet)
+    assert fleet.totals.paused == 0
+
+
+async def test_a_fleet_says_of_whom_it_made_new_keys() -> None:
+    fleet, _ = await run(Order(2, days=1))
+    assert "new keys" not in table(fleet)
+    fleet.totals.renewed = 2
+    assert "new keys             2" in table(fleet)

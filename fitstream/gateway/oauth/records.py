@@ -1,5 +1,6 @@
 """Rows of the database as the OAuth core wants to see them."""
 
+import re
 from datetime import datetime
 from hmac import compare_digest
 from typing import Any, NamedTuple
@@ -15,6 +16,12 @@ REFRESH = "refresh_token"
 CLIENT = "client_credentials"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANTS = (CODE, REFRESH, CLIENT, DEVICE)
+
+
+# `localhost` is none of them: RFC 8252, 8.3.
+_LOOPBACK = re.compile(
+    r"http://(?P<host>127\.0\.0\.1|\[::1\])(:(?P<port>[0-9]{1,5}))?(?P<rest>(/[^#\s]*)?)", re.ASCII
+)
 
 
 class Owner(NamedTuple):
@@ -43,8 +50,17 @@ class Client(ClientMixin):
         return " ".join(asked) if asked and set(asked) <= set(self.row.scopes) else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Exact comparison, character by character."""
-        return redirect_uri in self.row.redirect_uris
+        """Exact comparison, character by character.
+
+        But for the port of an app on the person's own machine, which its system gives it (RFC 8252,
+        7.3): of a public client whose registered address is a loopback one any port will do.
+        """
+        known = self.row.redirect_uris
+        if redirect_uri in known:
+            return True
+        is_app = self.row.secret_sha is None
+        asked = _portless(redirect_uri)
+        return is_app and asked is not None and asked in map(_portless, known)
 
     def check_client_secret(self, client_secret: str) -> bool:
         known = self.row.secret_sha
@@ -59,6 +75,14 @@ class Client(ClientMixin):
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.row.grants
+
+
+def _portless(uri: str) -> tuple[str, str] | None:
+    """Host and rest of an address on a loopback IP, None for any other address or no such port."""
+    found = _LOOPBACK.fullmatch(uri)
+    if found is None or not 0 < int(found["port"] or 80) < 65_536:
+        return None
+    return found["host"], found["rest"]
 
 
 class Code(AuthorizationCodeMixin):

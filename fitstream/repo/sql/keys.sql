@@ -50,6 +50,11 @@ WHERE device_no IN (SELECT device_no FROM device WHERE customer_no = $1)
 -- What Digest needs of a key's secret, sealed.
 UPDATE api_key SET ha1 = $2 WHERE id = $1
 
+-- name: revoke_other_keys
+-- All keys of a device but one.
+UPDATE api_key SET revoked_at = now(), changed = $3
+WHERE device_no = $1 AND id <> $2 AND revoked_at IS NULL
+
 -- name: expire_device_keys
 -- Live keys of a device end after the overlap, or earlier if they had to; the last end.
 WITH ended AS (
