@@ -74,6 +74,7 @@ class _Problem(msgspec.Struct):
     id: str | None = None
     rejected: list[dict[str, object]] = []
     challenge: str = ""
+    column: str = ""
 
 
 class Api:
@@ -231,6 +232,8 @@ def _kind(call: Call, answer: Answer) -> FitstreamError:
     extra: dict[str, object] = {"rejected": problem.rejected} if problem.rejected else {}
     if problem.challenge:
         extra["challenge"] = problem.challenge
+    if problem.column:
+        extra["column"] = problem.column
     code = problem.code or f"http_{answer.status}"
     return Rejected(code, problem.detail or f"status {answer.status}", answer.status, extra)
 

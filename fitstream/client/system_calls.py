@@ -16,7 +16,7 @@ from fitstream.client.access import (
 from fitstream.client.data import Health, Items, Readiness
 from fitstream.client.http import Api, Call
 from fitstream.client.operations import Job, Model
-from fitstream.client.uploads import SchemaMapping, Uploads
+from fitstream.client.uploads import MappingSource, SchemaMapping, Uploads
 
 T = TypeVar("T")
 _READ_ATTEMPTS = 3
@@ -31,6 +31,11 @@ class SystemCalls:
     def uploads(self, customer_id: str = "") -> Uploads:
         """The calls about files of rows, of all customers or of one."""
         return Uploads(self._api, customer_id)
+
+    async def mapping_sources(self, customer_id: str, after: str = "") -> Items[MappingSource]:
+        """A page of the mappings that a customer's files may name, by name."""
+        path = f"/v1/customers/{_quoted(customer_id)}/mappings"
+        return await self._fetch(path, Items[MappingSource], after=after)
 
     async def health(self) -> Health:
         """Whether the process runs."""

@@ -148,6 +148,13 @@ class SchemaMapping(msgspec.Struct, frozen=True, kw_only=True):
     uploads: int
 
 
+class MappingSource(msgspec.Struct, frozen=True):
+    """A mapping that a file may name, in its newest version."""
+
+    name: str
+    version: int
+
+
 class SchemaMappings(msgspec.Struct, frozen=True, kw_only=True):
     """The newest version of a mapping, and all of them, newest first."""
 

@@ -97,7 +97,7 @@ _allow(
 # Uploads: of one customer its own, of many those who may see persons' data
 _allow(
     {"admin", "support", "own"}, "customer_uploads", "customer_upload", "customer_upload_rows",
-    "customer_upload_preview", scope="data:read",
+    "customer_upload_preview", "customer_mappings", scope="data:read",
 )  # fmt: skip
 _allow(
     {"admin", "own"}, "create_customer_upload", "delete_customer_upload", "customer_upload_check",

@@ -18,7 +18,8 @@ PARTS = {
     "mapping_parts.html",
     "forecast_parts.html",
     "admin/run_parts.html",
-    "admin/upload_parts.html",
+    "upload_parts.html",
+    "pages/device_tabs.html",
     "pages/self_tabs.html",
 }
 FRAMES = {"admin/frame.html", "admin/customer_frame.html", "pages/frame.html", "pages/public.html"}

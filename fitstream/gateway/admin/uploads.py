@@ -11,8 +11,7 @@ from fitstream.client.uploads import SchemaMapping, Upload, UploadRow
 from fitstream.errors import Rejected
 from fitstream.gateway import policy, uploading
 from fitstream.gateway.admin import reads
-from fitstream.gateway.admin.door import Viewer
-from fitstream.gateway.admin.upload_form import read_form
+from fitstream.gateway.admin.door import COOKIES, Viewer
 from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.api import mappings as mapping_views
 from fitstream.gateway.api import uploads as upload_views
@@ -24,6 +23,7 @@ from fitstream.gateway.receiving import received
 from fitstream.gateway.scoping import within
 from fitstream.gateway.uploading import LOWEST, ReadAs, Wanted
 from fitstream.gateway.view.templates import html, see
+from fitstream.gateway.view.upload_form import read_form
 from fitstream.gateway.view.uploaded import (
     OutcomeCount,
     RowView,
@@ -158,7 +158,8 @@ async def _again(request: web.Request) -> None:
 
 
 async def _receive(request: web.Request) -> str:
-    fields, part = await read_form(request)
+    settings = request.app[SETTINGS]
+    fields, part = await read_form(request, request.app[COOKIES], settings.body_timeout_s)
     wanted = Wanted(
         name=named(part.filename or ""),
         customer=request.match_info.get("customer"),
@@ -170,7 +171,7 @@ async def _receive(request: web.Request) -> str:
     async def pieces() -> bytes:
         return await part.read_chunk(262_144)
 
-    async with received(request, pieces, request.app[SETTINGS]) as file:
+    async with received(request, pieces, settings) as file:
         return (await uploading.create(request, file, wanted)).id
 
 

@@ -13,7 +13,7 @@ from fitstream.gateway.keys import REPO
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of
-from fitstream.repo import mappings
+from fitstream.repo import customers, mappings
 from fitstream.repo.mappings import Mapping
 from fitstream.uploads.spec import MappingSpec, Name
 
@@ -62,6 +62,17 @@ async def get_mapping(request: web.Request) -> web.Response:
     )
 
 
+async def list_sources(request: web.Request) -> web.Response:
+    """What the customer's programme keeps, without who made it."""
+    count = limit(request)
+    position = after(request, str) or ""
+    async with request.app[REPO].connection() as db:
+        customer = await customers.get_customer(db, request.match_info["customer"])
+        found = await mappings.list_mappings(db, customer.programme_no, position, count)
+    following = found[-1].name if len(found) == count else None
+    return page([shapes.MappingSource(each.name, each.version) for each in found], following)
+
+
 def shown(mapping: Mapping) -> shapes.SchemaMapping:
     """A version as API and pages show it."""
     return shapes.SchemaMapping(
@@ -106,5 +117,10 @@ ROUTES = (
         "GET", "/v1/mappings/{mapping}", get_mapping, "mapping",
         gives=shapes.SchemaMappings, query=("programme",), tag="uploads",
         summary="Read a mapping with all its versions",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}/mappings", list_sources, "customer_mappings",
+        gives=Items[shapes.MappingSource], query=("after", "limit"), tag="uploads",
+        summary="List the mappings that a customer's files may name",
     ),
 )  # fmt: skip

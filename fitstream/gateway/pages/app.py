@@ -18,6 +18,8 @@ from fitstream.gateway.pages import (
     programs,
     security,
     today,
+    upload_mapping,
+    uploads,
     weeks,
 )
 from fitstream.gateway.pages.door import (
@@ -31,6 +33,7 @@ from fitstream.gateway.pages.door import (
     unknown,
 )
 from fitstream.gateway.pages.keys import API, COOKIES, SETTINGS
+from fitstream.gateway.receiving import ROOM, UploadRoom
 from fitstream.gateway.serve import serve
 from fitstream.gateway.view.cookies import make_cookies
 from fitstream.gateway.view.templates import setup_templates
@@ -50,6 +53,7 @@ def make_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[_measured], client_max_size=_FORM_MAX_BYTES)
     app[SETTINGS] = settings
     app[COOKIES] = make_cookies(settings, "me")
+    app[ROOM] = UploadRoom(settings.uploads_at_once)
     app.cleanup_ctx.append(_api)
     setup_templates(app)
     routes: list[tuple[str, str, Handler, str]] = [
@@ -72,6 +76,7 @@ def make_app(settings: Settings) -> web.Application:
         *_public_routes(),
         *_profile_routes(),
         *_program_routes(),
+        *_upload_routes(),
         ("GET", "/{rest:.*}", answered(unknown), "me:unknown"),
     ]
     for method, path, handler, name in routes:
@@ -125,6 +130,20 @@ def _program_routes() -> list[tuple[str, str, Handler, str]]:
         ("POST", "/oauth/device", form(programs.answer_device), "me:answer_oauth_device"),
         ("GET", "/programs", page(programs.show_programs), "me:programs"),
         ("POST", "/programs/{grant}/withdraw", form(programs.withdraw), "me:withdraw"),
+    ]
+
+
+def _upload_routes() -> list[tuple[str, str, Handler, str]]:
+    """Files of rows; the form that sends one looks at its token itself, before the file."""
+    one = "/uploads/{upload}"
+    return [
+        ("GET", "/uploads", page(uploads.show_uploads), "me:uploads"),
+        ("POST", "/uploads", page(uploads.receive), "me:send_upload"),
+        ("GET", one, page(uploads.show_upload), "me:upload"),
+        ("GET", f"{one}/mapping", page(upload_mapping.show_mapping), "me:mapping"),
+        ("POST", f"{one}/mapping", form(upload_mapping.map_upload), "me:map_upload"),
+        ("POST", f"{one}/source", form(upload_mapping.use_source), "me:use_source"),
+        ("POST", f"{one}/{{way}}", form(uploads.act), "me:upload_act"),
     ]
 
 

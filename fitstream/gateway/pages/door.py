@@ -25,6 +25,7 @@ log = get(__name__)
 HOME = "/today"
 _PAGES = (
     "/today", "/weeks", "/forecast", "/devices", "/profile", "/security", "/programs", "/oauth/",
+    "/uploads",
 )  # fmt: skip
 _SAID = {
     "verified": "Your address is confirmed. Log in to go on.",

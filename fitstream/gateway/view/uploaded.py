@@ -34,6 +34,7 @@ _FAILED = {
     "ingesting": "The ingestion stopped",
     "undoing": "The undo stopped",
 }
+LEDGER = "the ledger"
 _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
@@ -85,14 +86,14 @@ class UploadView(msgspec.Struct, frozen=True, kw_only=True):
     can_remove: bool
 
 
-def upload_view(upload: Upload) -> UploadView:
-    """Everything a page says about an upload."""
+def upload_view(upload: Upload, there: str = LEDGER) -> UploadView:
+    """Everything a page says about an upload; `there` is where its rows go."""
     is_stopped = upload.state in ("failed", "cancelled")
     return UploadView(
         upload=upload,
         format=FORMATS.get(upload.format, upload.format),
         size=size_of(upload.size),
-        said=said_of(upload),
+        said=said_of(upload, there),
         share=_share(upload),
         title=upload.name or "Removed file",
         next=_next(upload, is_stopped=is_stopped),
@@ -112,33 +113,33 @@ def upload_view(upload: Upload) -> UploadView:
     )
 
 
-def said_of(upload: Upload) -> str:
+def said_of(upload: Upload, there: str = LEDGER) -> str:
     """The one sentence that a person needs next."""
     if upload.state == "failed":
         return f"{_FAILED.get(upload.phase, 'It failed')}: {upload.error or 'no reason given'}"
     if upload.state == "cancelled":
         return f"{_FAILED.get(upload.phase, 'It was stopped')} because somebody cancelled it."
     if upload.is_moving:
-        return _moving(upload)
+        return _moving(upload, there)
     if upload.state == "unmapped":
         return _unmapped(upload)
     if upload.state == "checked":
         rows = words.count_of(_acceptable(upload), "row")
-        return f"{rows} can come in. Nothing has reached the ledger yet."
+        return f"{rows} can come in. Nothing has reached {there} yet."
     if upload.state == "ingested":
-        return _ingested(upload)
-    return _undone(upload) if upload.state == "undone" else "Its file was removed."
+        return _ingested(upload, there)
+    return _undone(upload, there) if upload.state == "undone" else "Its file was removed."
 
 
-def steps_of(upload: Upload) -> list[Step]:
-    """From the file to the ledger."""
+def steps_of(upload: Upload, there: str = LEDGER) -> list[Step]:
+    """From the file to where its rows go."""
     columns = words.count_of(len(upload.columns), "column") if upload.columns else "not read yet"
     size = size_of(upload.size)
     return [
         Step("File", size, columns, _file_tone(upload), "topic"),
         _mapping_step(upload),
         _check_step(upload),
-        _ledger_step(upload),
+        _ledger_step(upload, there),
     ]
 
 
@@ -212,15 +213,15 @@ def _share(upload: Upload) -> int | None:
     return min(100, max(0, int(100 * done / of)))
 
 
-def _moving(upload: Upload) -> str:
+def _moving(upload: Upload, there: str) -> str:
     if upload.is_stopping:
         return "Asked to stop; it ends within seconds."
     if upload.phase == "ingesting":
         rows = int(upload.progress.get("rows", 0))
         return f"{words.count_of(rows, 'row')} acknowledged so far. You may leave this page."
     if upload.phase == "undoing":
-        return "Its rows are leaving the ledger; what lay below comes back."
-    return "Every row is being read and compared with the ledger. You may leave this page."
+        return f"Its rows are leaving {there}; what lay below comes back."
+    return f"Every row is being read and compared with {there}. You may leave this page."
 
 
 def _unmapped(upload: Upload) -> str:
@@ -229,7 +230,7 @@ def _unmapped(upload: Upload) -> str:
     return "Nobody has said yet what its columns are. A mapping is suggested; look at it first."
 
 
-def _ingested(upload: Upload) -> str:
+def _ingested(upload: Upload, there: str) -> str:
     sent = upload.sent
     if sent is None or not sent.accepted:
         return "No row was acceptable, so nothing came in."
@@ -237,16 +238,17 @@ def _ingested(upload: Upload) -> str:
         days = words.count_of(sent.accepted, "day")
         return f"{days} are kept as summaries, beside the days of samples and never among them."
     rows = words.count_of(sent.accepted, "row")
-    people = words.count_of(upload.devices, "customer")
+    if there == LEDGER:
+        rows = f"{rows} of {words.count_of(upload.devices, 'customer')}"
     if not sent.is_in_ledger:
-        return f"{rows} of {people} acknowledged; the ledger is reading them."
-    return f"{rows} of {people} are in the ledger."
+        return f"{rows} acknowledged; they appear in {there} within seconds."
+    return f"{rows} {'is' if sent.accepted == 1 else 'are'} in {there}."
 
 
-def _undone(upload: Upload) -> str:
+def _undone(upload: Upload, there: str) -> str:
     if upload.format == "legacy_daily":
         return "Taken back: its days are gone."
-    return f"Taken back: {words.count_of(upload.removed, 'row')} left the ledger."
+    return f"Taken back: {words.count_of(upload.removed, 'row')} left {there}."
 
 
 def _file_tone(upload: Upload) -> str:
@@ -283,13 +285,13 @@ def _check_step(upload: Upload) -> Step:
     return Step("Dry run", rows, note, "warn" if bad else "good", "ledger")
 
 
-def _ledger_step(upload: Upload) -> Step:
-    name = "In the ledger"
+def _ledger_step(upload: Upload, there: str) -> Step:
+    name = f"In {there}"
     if upload.phase == "undone":
         return Step(name, "undone", "nothing of it is left", "later", "forecast")
     if upload.sent is None or upload.phase not in ("ingesting", "ingested", "undoing"):
         return Step(name, "–", "when you ask for it", "later", "forecast")
     is_whole = upload.sent.is_in_ledger
-    note = "all read by the ledger" if is_whole else "acknowledged, on the way"
+    note = f"all in {there}" if is_whole else "acknowledged, on the way"
     tone = "good" if is_whole else "bad" if upload.state == "failed" else ""
     return Step(name, words.count_of(upload.sent.accepted, "row"), note, tone, "forecast")

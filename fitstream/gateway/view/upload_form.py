@@ -9,16 +9,18 @@ from aiohttp import BodyPartReader, web
 
 from fitstream import csrf
 from fitstream.errors import Rejected
-from fitstream.gateway.admin.door import COOKIES
-from fitstream.gateway.keys import SETTINGS
+from fitstream.gateway.posted import UNREADABLE
+from fitstream.gateway.view.cookies import Cookies
 
 _FIELDS_MAX = 20
 _FIELD_BYTES = 4096
 _FILE = "file"
 
 
-async def read_form(request: web.Request) -> tuple[dict[str, str], BodyPartReader]:
-    """Text fields, and the part that holds the file.
+async def read_form(
+    request: web.Request, cookies: Cookies, patience_s: float
+) -> tuple[dict[str, str], BodyPartReader]:
+    """Text fields, and the part that holds the file; the fields arrive within `patience_s`.
 
     Raises Rejected(cross_site, stale_form, empty, invalid, slow_body).
     """
@@ -26,13 +28,12 @@ async def read_form(request: web.Request) -> tuple[dict[str, str], BodyPartReade
     if not request.content_type.startswith("multipart/"):
         raise Rejected("invalid", "choose a file", 422)
     try:
-        async with asyncio.timeout(request.app[SETTINGS].body_timeout_s):
+        async with asyncio.timeout(patience_s):
             fields, part = await _parts(request)
     except TimeoutError:
         raise Rejected("slow_body", "the form did not arrive in time", 408) from None
-    except ValueError as error:
+    except UNREADABLE as error:
         raise Rejected("invalid", "the form cannot be read", 400) from error
-    cookies = request.app[COOKIES]
     seed = request.cookies.get(cookies.session, "")
     csrf.check_token(cookies.secret_keys, seed, fields.pop(csrf.FIELD, ""))
     if part is None or not part.filename:
