@@ -3,7 +3,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
-CODE := fitstream tests benchmarks
+# Two processes: one for all that needs services, which it starts once; the other for the rest.
+BESIDE := -n 2 --dist loadgroup
 
 .PHONY: install demo test test-all faults check format bench lock clean
 
@@ -23,10 +24,10 @@ demo: install
 	@$(BIN)/fitstream demo --data demo-data $(if $(DEMO_EXIT),--exit)
 
 test: install
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest $(BESIDE) -m "not slow"
 
 test-all: install
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(BESIDE)
 
 faults: install
 	@$(BIN)/pytest tests/faults

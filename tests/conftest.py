@@ -77,6 +77,13 @@ class RunningStack:
         return read_run_file(self.folder).pids[name]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs services runs in one process, on one stack; all else beside it."""
+    for item in items:
+        if item.get_closest_marker("stack") or item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
 def clean_environ(**more: str) -> dict[str, str]:
     """This environment without any setting of ours, and `more`."""
     return {k: v for k, v in os.environ.items() if not k.startswith("FITSTREAM_")} | more

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,14 @@ ALARMS = (
 APART = {"dirty", "replaced", "orphan", "gap", "dead"}  # told apart, no differences
 
 
-def calls() -> Iterator[ast.Call]:
-    for path in sorted((ROOT / "fitstream").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call):
-                yield node
+@cache
+def calls() -> list[ast.Call]:
+    return [
+        node
+        for path in sorted((ROOT / "fitstream").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def halts() -> set[str]:
