@@ -71,6 +71,8 @@ class KafkaProducer:
             raise Unavailable("kafka", f"producer rebuilt after {error}") from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable("kafka", type(error).__name__) from error
+        if stored.offset < 0:  # stored before, but the broker no longer knows where
+            raise Unavailable("kafka", "acknowledged without an offset")
         return Position(stored.partition, stored.offset)
 
     async def ping(self) -> None:
