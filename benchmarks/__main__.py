@@ -9,7 +9,7 @@ from benchmarks.report import write
 
 NAMES = (
     "ingest", "whole_way", "ledger", "roller", "freshness", "size", "memory", "start", "pages",
-    "forecasts", "training", "growth", "due",
+    "forecasts", "forecast", "training", "growth", "due",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ Must not keep anybody's id, and must not look at days it was not handed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -22,7 +23,9 @@ _NEAR = 2  # slots to both sides that count as the same moment
 _LIKENESS = 0.1
 _OWN_DAYS = 1.0  # how many days the cohort's scale weighs against a customer's own
 _LEVELS = (np.arange(PRIOR) + 0.5) / PRIOR
-_BLUR = np.exp(-0.5 * (np.arange(-8, 9) / 2.0) ** 2)
+_APART = np.abs(np.arange(SLOTS)[:, None] - np.arange(SLOTS))
+_APART = np.minimum(_APART, SLOTS - _APART)  # midnight is beside midnight
+_BLUR = np.where(_APART <= 8, np.exp(-0.5 * (_APART / 2.0) ** 2), 0)  # (slot, slot)
 Marks = npt.NDArray[np.uint64]
 
 
@@ -51,20 +54,33 @@ class Cohort:
         """Number of members."""
         return len(self.marks)
 
+    @cached_property
+    def _known(self) -> npt.NDArray[np.bool_]:
+        """(2, M): which members have enough weekdays, weekends."""
+        return np.isfinite(self.table[:, :, 0, 0]).T.copy()
+
+    @cached_property
+    def _tables(self) -> Floats:
+        """(2, M, 96 · 31): as `table`, 0 where a member has too few such days."""
+        flat = np.nan_to_num(self.table).transpose(1, 0, 2, 3)
+        return np.ascontiguousarray(flat).reshape(2, len(self), SLOTS * PRIOR)
+
     def prior(self, name: str, rows: Floats, target: str, is_weekend: bool) -> Floats:
         """(96, 31): values the others suggest for a customer with past days `rows` (day, 96).
 
         Members whose days look alike count more, the customer's own entry not at all. NaN without
         other members or without own days.
         """
-        table = self.table[:, int(is_weekend)]
-        others = np.isfinite(table[:, 0, 0]) & (self.marks != mark_of(name))
+        known, tables = self._known[int(is_weekend)], self._tables[int(is_weekend)]
+        others = known & (self.marks != mark_of(name))
         place = place_of(rows, target)
         if place is None or not others.any():
             return np.full((SLOTS, PRIOR), np.nan, np.float32)
-        distance = ((self.profile[others] - _profile(rows, place)) ** 2).mean(axis=1)  # (member,)
-        weight = np.exp(-(distance - distance.min()) / _LIKENESS)  # (member,)
-        unit = np.tensordot(weight / weight.sum(), table[others], axes=1)  # (slot, level)
+        distance = ((self.profile - _profile(rows, place)) ** 2).mean(axis=1)  # (member,)
+        nearest = distance[others].min()
+        weight = np.where(others, np.exp(-np.maximum(distance - nearest, 0) / _LIKENESS), 0)
+        shares = (weight / weight.sum()).astype(np.float32)  # (member,)
+        unit = (shares @ tables).reshape(SLOTS, PRIOR)  # (slot, level)
         days = np.isfinite(rows).any(axis=1).sum()
         spread = (days * place.spread + _OWN_DAYS * self.spread) / (days + _OWN_DAYS)
         prior: Floats = np.maximum(place.low + spread * unit, 0).astype(np.float32)
@@ -95,11 +111,20 @@ def place_of(rows: Floats, target: str) -> Place | None:
     if target == "heart_rate_bpm":
         place = Place(mean, float(values.std()))
     elif target == "calories_kcal":
-        low = float(np.quantile(values, 0.05))
+        low = _lowest(values)
         place = Place(low, mean - low)
     else:
         place = Place(0.0, mean)
     return place if place.spread > 0 else None
+
+
+def _lowest(values: Floats) -> float:
+    """The 5 % quantile, without sorting everything."""
+    at = 0.05 * (len(values) - 1)
+    below = int(at)
+    above = min(below + 1, len(values) - 1)
+    found = np.partition(values, (below, above))
+    return float(found[below] + (at - below) * (found[above] - found[below]))
 
 
 def make_cohort(days: Sequence[tuple[Series, int]], target: str) -> Cohort:
@@ -133,13 +158,8 @@ def _profile(rows: Floats, place: Place) -> Floats:
     """(96,): the mean day in units of the place, blurred over half an hour; 0 = never measured."""
     measured = np.isfinite(rows)
     unit = np.where(measured, (rows - place.low) / place.spread, 0)
-    count = measured.sum(axis=0)
-    wide = len(_BLUR) // 2
-
-    def blur(per_slot: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.convolve(np.pad(per_slot, wide, mode="wrap"), _BLUR, "valid")
-
-    top, bottom = blur(unit.sum(axis=0, dtype=np.float64)), blur(count.astype(np.float64))
+    sums = np.stack([unit.sum(axis=0), measured.sum(axis=0)])  # (2, slot)
+    top, bottom = sums @ _BLUR
     profile: Floats = (top / np.maximum(bottom, 1e-9)).astype(np.float32)
     return profile
 

@@ -19,7 +19,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     test_days: int = 7
     targets: tuple[str, ...] = TARGETS
     history_days: int = 56
-    reach_slots: int = 4
+    reach_slots: int = 3
     max_windows: int = 640
     patience: int = 6
 
@@ -30,5 +30,21 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the recipe's canonical JSON."""
+    return sha256(msgspec.json.encode(recipe, order="sorted")).hexdigest()
+
+
+class CustomerRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Every choice of a customer run before it sees data; the base model is one of them."""
+
+    base_model: str
+    seed: int = 0
+    targets: tuple[str, ...] = TARGETS
+    test_days: int = 7
+    epochs: int = 8
+    patience: int = 3
+
+
+def customer_recipe_hash(recipe: CustomerRecipe) -> str:
     """SHA-256 of the recipe's canonical JSON."""
     return sha256(msgspec.json.encode(recipe, order="sorted")).hexdigest()

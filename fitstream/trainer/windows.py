@@ -23,7 +23,6 @@ NOT_MEASURED = np.uint32(2**_NUMBER_BITS - 1)  # all number bits set
 _NOTHING = 2**18 - 1  # sorts behind every measured value
 _EMPTY = np.uint32(_NOTHING << _NUMBER_BITS | int(NOT_MEASURED))
 SATURDAY = 5
-Shorts = npt.NDArray[np.int16]
 Codes = npt.NDArray[np.uint32]
 T = TypeVar("T", np.float32, np.uint32)
 
@@ -32,7 +31,7 @@ class Reach(NamedTuple):
     """How far a forecast looks: `days` back, and `slots` to both sides of the same quarter hour."""
 
     days: int = 56
-    slots: int = 4
+    slots: int = 3
 
     @property
     def width(self) -> int:
@@ -62,10 +61,8 @@ class Issue(NamedTuple):
 class Windows:
     """A batch of day windows of one target; n issues, K = reach.all_keys.
 
-    values  (n, 96, K) float32, ascending; from `count` on nothing was measured
-    order   (n, 96, K) int16, which key each value is: (lag − 1) · width + offset, from
-            reach.keys on the cohort's, beyond K = not measured
-    count   (n, 96) measured keys
+    keys    (n, 96, K) uint32, ascending: value and number of each key in one integer
+    count   (n, 96) measured keys; behind them nothing was measured
     anchors (n, days, 96) float32, the same quarter hours by lag, NaN where nothing was measured
     weekday (n,) of the forecast day, 0 = Monday
     truth   (n, 96) float32, NaN where there is nothing to score
@@ -74,8 +71,7 @@ class Windows:
     target: str
     reach: Reach
     issues: tuple[Issue, ...]
-    values: Floats
-    order: Shorts
+    keys: Codes
     count: Ints
     anchors: Floats
     weekday: Ints
@@ -85,6 +81,17 @@ class Windows:
         """Number of day windows."""
         return len(self.issues)
 
+    @property
+    def values(self) -> Floats:
+        """(n, 96, K): ascending; from `count` on nothing was measured."""
+        return values_of(self.keys, self.target)
+
+    @property
+    def order(self) -> Ints:
+        """(n, 96, K): which key each value is: (lag − 1) · width + offset, from reach.keys on the
+        cohort's, beyond K = not measured."""
+        return numbers_of(self.keys)
+
     def take(self, rows: npt.ArrayLike) -> "Windows":
         """The windows of some rows, in their order."""
         at = np.atleast_1d(np.asarray(rows, dtype=np.int64))
@@ -93,8 +100,7 @@ class Windows:
             target=self.target,
             reach=self.reach,
             issues=issues,
-            values=self.values[at],
-            order=self.order[at],
+            keys=self.keys[at],
             count=self.count[at],
             anchors=self.anchors[at],
             weekday=self.weekday[at],
@@ -119,8 +125,7 @@ class Look:
 def make_windows(series: Mapping[str, Series], look: Look, issues: Sequence[Issue]) -> Windows:
     """Windows of one target for some issues, in their order; truth where the data has it."""
     n, target, reach = len(issues), look.target, look.reach
-    values = np.empty((n, SLOTS, reach.all_keys), np.float32)
-    order = np.empty((n, SLOTS, reach.all_keys), np.int16)
+    keys = np.empty((n, SLOTS, reach.all_keys), np.uint32)
     count = np.empty((n, SLOTS), np.int64)
     anchors = np.empty((n, reach.days, SLOTS), np.float32)
     truth = np.full((n, SLOTS), np.nan, np.float32)
@@ -131,16 +136,28 @@ def make_windows(series: Mapping[str, Series], look: Look, issues: Sequence[Issu
         past = _past(rows, issue, reach)
         anchors[i] = _anchors(past, reach)
         prior = _prior(look, series[issue.customer_id], anchors[i], weekday[i] >= SATURDAY)
-        keys = _keys(past, rows, issue, look)
-        keys = np.concatenate([keys, _prior_keys(prior, look)], axis=1)
-        keys.sort(axis=1)
-        np.multiply(keys >> _NUMBER_BITS, np.float32(1 / PARTS_PER_UNIT[target]), out=values[i])
-        order[i] = keys & NOT_MEASURED
+        if target in DRIFTING:
+            past += _moved(rows, issue, reach)
+        _write_keys(keys[i, :, : reach.keys], past, look)
+        keys[i, :, reach.keys :] = _prior_keys(prior, look)
+        keys[i].sort(axis=1)
         count[i] = _measured_keys(past, reach) + (0 if prior is None else PRIOR)
         if 0 <= issue.day < len(rows):
             truth[i] = rows[issue.day]
-    batch = (tuple(issues), values, order, count, anchors, weekday, truth)
-    return Windows(target, reach, *batch)
+    return Windows(target, reach, tuple(issues), keys, count, anchors, weekday, truth)
+
+
+def values_of(keys: Codes, target: str) -> Floats:
+    """Values of keys, of any shape."""
+    values: Floats = np.multiply(
+        keys >> _NUMBER_BITS, np.float32(1 / PARTS_PER_UNIT[target]), dtype=np.float32
+    )
+    return values
+
+
+def numbers_of(keys: Codes) -> Ints:
+    """Which key each one is, of any shape; beyond K = not measured."""
+    return (keys & NOT_MEASURED).astype(np.int64)
 
 
 def _past(rows: Floats, issue: Issue, reach: Reach) -> Floats:
@@ -153,6 +170,12 @@ def _past(rows: Floats, issue: Issue, reach: Reach) -> Floats:
     if stop > low:
         past[low - start : stop - start] = flat[low:stop]
     return past
+
+
+def _moved(rows: Floats, issue: Issue, reach: Reach) -> Floats:
+    """What to add to the slots of `_past`, each by its own day and time."""
+    by_lag = shifts(rows, issue.day, issue.cut, reach.days)  # (lag, slot)
+    return np.pad(by_lag[::-1].reshape(-1), reach.slots, mode="edge")
 
 
 def _measured_keys(past: Floats, reach: Reach) -> Ints:
@@ -170,8 +193,9 @@ def _anchors(past: Floats, reach: Reach) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _key_numbers(keys: int) -> npt.NDArray[np.uint32]:
-    return np.arange(keys, dtype=np.uint32)
+def _key_numbers(reach: Reach) -> Codes:
+    """(offset, lag): the number of each own key."""
+    return np.arange(reach.keys, dtype=np.uint32).reshape(reach.days, reach.width).T.copy()
 
 
 def _prior(look: Look, own: Series, anchors: Floats, is_weekend: bool) -> Floats | None:
@@ -193,28 +217,29 @@ def _prior_keys(prior: Floats | None, look: Look) -> Codes:
 
 def _codes(values: Floats, target: str) -> Codes:
     """Values in the upper bits, no key number yet; not measured sorts behind everything."""
-    scaled = np.clip(np.rint(np.nan_to_num(values) * PARTS_PER_UNIT[target]), 0, _NOTHING - 1)
+    measured = np.isfinite(values)
+    scaled = np.where(measured, values, 0) * np.float32(PARTS_PER_UNIT[target])
+    np.clip(np.rint(scaled, out=scaled), 0, _NOTHING - 1, out=scaled)
     code: Codes = scaled.astype(np.uint32) << np.uint32(_NUMBER_BITS)
-    code[np.isnan(values)] = _EMPTY
+    code[~measured] = _EMPTY
     return code
 
 
-def _keys(past: Floats, rows: Floats, issue: Issue, look: Look) -> Codes:
-    """(96, own keys): value and key number of every own key as one integer, not yet sorted."""
-    target, reach = look.target, look.reach
-    if target in DRIFTING:
-        shift = shifts(rows, issue.day, issue.cut, reach.days).T[:, :, None]  # (slot, lag, 1)
-        by_lag = _codes(_by_lag(past, reach) + shift, target)  # (slot, lag, offset)
-    else:
-        by_lag = _by_lag(_codes(past, target), reach)  # (slot, lag, offset)
-    keys: Codes = by_lag.reshape(SLOTS, reach.keys) | _key_numbers(reach.keys)
-    return keys
+def _write_keys(out: Codes, past: Floats, look: Look) -> None:
+    """Value and number of every own key into (96, own keys), in no order.
+
+    All lags of an offset stand together: long inner loops are what makes this fast.
+    """
+    reach = look.reach
+    codes = _by_offset(_codes(past, look.target), reach)  # (slot, offset, lag)
+    keys = out.reshape(SLOTS, reach.width, reach.days, copy=False)
+    np.bitwise_or(codes, _key_numbers(reach), out=keys)
 
 
-def _by_lag(past: npt.NDArray[T], reach: Reach) -> npt.NDArray[T]:
-    """(slot, lag, offset): a view on the past of each forecast slot, lag 1 first."""
+def _by_offset(past: npt.NDArray[T], reach: Reach) -> npt.NDArray[T]:
+    """(slot, offset, lag): a view on the past of each forecast slot, lag 1 first."""
     step = past.strides[0]
     newest = past[(reach.days - 1) * SLOTS :]
     return np.lib.stride_tricks.as_strided(
-        newest, (SLOTS, reach.days, reach.width), (step, -SLOTS * step, step), writeable=False
+        newest, (SLOTS, reach.width, reach.days), (step, step, -SLOTS * step), writeable=False
     )

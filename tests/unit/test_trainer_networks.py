@@ -31,7 +31,7 @@ from fitstream.trainer.training import (
     scale_of,
     trained_network,
 )
-from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
+from fitstream.trainer.windows import NOT_MEASURED, Issue, Look, Reach, Windows, make_windows
 from tests.unit.trainer_factories import make_cohort, make_series
 
 REACH = Reach(8, 2)
@@ -161,9 +161,9 @@ def test_padding_changes_nothing(shape: Shape) -> None:
     rng = np.random.default_rng(0)
     behind = np.arange(REACH.all_keys) >= made.count[..., None]
     assert behind.any()
-    noisy = replace(
-        made, values=np.where(behind, rng.random(made.values.shape) * 9e5, made.values).astype("f4")
-    )
+    noise = rng.integers(0, 2**18, made.keys.shape, dtype=np.uint32) << np.uint32(14)
+    noisy = replace(made, keys=np.where(behind, noise | NOT_MEASURED, made.keys))
+    assert not np.array_equal(noisy.values, made.values)
     moved = network(shape, stirred=0.1)
     np.testing.assert_array_equal(predict_network(moved, made), predict_network(moved, noisy))
 

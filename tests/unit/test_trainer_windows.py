@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fitstream.trainer.cohort import make_cohort as cohort_of
 from fitstream.trainer.data import SLOTS, Series
+from fitstream.trainer.level import shifts
 from fitstream.trainer.metrics import naive_scale
 from fitstream.trainer.models.blend import Blend, Member
 from fitstream.trainer.models.climatology import Climatology, PlainClimatology, pooled
@@ -100,6 +101,21 @@ def test_values_of_the_whole_contract_keep_their_precision(target: str) -> None:
     windows = make_windows({"a": series}, Look(target, Reach(3, 0)), [Issue("a", 3, 3)])
     found = np.sort(windows.values[0, :, :3].reshape(-1))
     np.testing.assert_allclose(found, np.sort(rows.reshape(-1)), atol=0.51 / PARTS_PER_UNIT[target])
+
+
+def test_past_heart_rates_move_with_the_level_of_the_last_days() -> None:
+    rows = np.repeat(np.float32([[60], [60], [60], [80]]), SLOTS, axis=1)
+    series = replace(make_series(days=4), values={"heart_rate_bpm": rows}, wear=np.ones(4, bool))
+    reach = Reach(3, 1)
+    windows = make_windows({"a": series}, Look("heart_rate_bpm", reach), [Issue("a", 4, 4)])
+    shift = shifts(rows, 4, 4, 3)  # (lag, slot)
+    assert shift.max() > 5
+    for slot in (5, 50):
+        for value, order in zip(windows.values[0, slot], windows.order[0, slot], strict=True):
+            if order < reach.keys:
+                lag, offset = order // reach.width, order % reach.width - reach.slots
+                expected = rows[3 - lag, slot] + shift[lag, slot + offset]
+                assert value == pytest.approx(expected, abs=0.051)
 
 
 def test_days_outside_the_data_and_days_not_worn_are_empty() -> None:

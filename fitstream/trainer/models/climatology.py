@@ -23,7 +23,14 @@ from fitstream.trainer.models.kernel import (
     weighted_mean,
     weighted_quantiles,
 )
-from fitstream.trainer.windows import SATURDAY, Look, Reach, Windows
+from fitstream.trainer.windows import (
+    SATURDAY,
+    Look,
+    Reach,
+    Windows,
+    numbers_of,
+    values_of,
+)
 
 HALF_LIVES = (0.5, 2.0, 4.0)  # times that of the start
 SCALES: Mapping[str, tuple[float, ...]] = {
@@ -87,8 +94,8 @@ class PlainClimatology:
     def predict(self, windows: Windows) -> Floats:
         """(n, 96, 4): plain quantiles and mean of each slot."""
         near = np.abs(np.arange(windows.reach.width) - windows.reach.slots) <= 2
-        table = np.zeros((PARTS, windows.reach.all_keys + 1))  # (part, key)
-        table[:, : windows.reach.keys] = np.tile(near.astype(float), windows.reach.days)
+        table = np.zeros((PARTS, windows.reach.all_keys + 1), np.float32)  # (part, key)
+        table[:, : windows.reach.keys] = np.tile(near, windows.reach.days)
         tables = np.broadcast_to(table, (len(windows), *table.shape))
         return fill_from_pool(_predict(tables, windows, 0.0), self.pool[windows.target], windows)
 
@@ -96,21 +103,22 @@ class PlainClimatology:
 def predict_own(kernel: Kernel, windows: Windows) -> Floats:
     """(n, 96, 4): from own history and the cohort's like it; NaN where a slot has no value."""
     n, keys = len(windows), windows.reach.all_keys
-    tables = np.zeros((n, PARTS, keys + 1))  # the last key stands for what was not measured
+    tables = np.zeros((n, PARTS, keys + 1), np.float32)  # the last key: what was not measured
     tables[..., :keys] = key_weights(kernel, windows.weekday, windows.reach)
     return _predict(tables, windows, kernel.blur)
 
 
-def _predict(tables: Doubles, windows: Windows, blur: float) -> Floats:
+def _predict(tables: Floats, windows: Windows, blur: float) -> Floats:
     n, keys = len(windows), windows.reach.all_keys
     levels = blurred_levels(LEVELS, blur)
     out = np.empty((n, SLOTS, OUTPUTS), np.float32)
-    weights = np.empty((PARTS, _PART_SLOTS, keys))
+    weights = np.empty((PARTS, _PART_SLOTS, keys), np.float32)
     for i in range(n):  # one window at a time stays in the cache
-        order = windows.order[i].reshape(PARTS, _PART_SLOTS, keys)
+        own, flat, count = windows.keys[i], weights.reshape(SLOTS, keys), windows.count[i]
+        order = numbers_of(own).reshape(PARTS, _PART_SLOTS, keys)
         for part in range(PARTS):
             np.take(tables[i, part], order[part], out=weights[part], mode="clip")
-        values, flat, count = windows.values[i], weights.reshape(SLOTS, keys), windows.count[i]
+        values = values_of(own, windows.target)
         quantiles = weighted_quantiles(values, flat, count, levels)
         out[i, :, :-1] = quantiles.reshape(SLOTS, len(LEVELS), -1).mean(axis=2)
         out[i, :, -1] = weighted_mean(values, flat)

@@ -19,7 +19,8 @@ Doubles = npt.NDArray[np.float64]
 Parts = tuple[float, ...]  # one for each part of the day
 PARTS = 6
 _BLOCK = 8
-_MIDDLE = np.tril(np.ones((_BLOCK, _BLOCK)), -1) + 0.5 * np.eye(_BLOCK)
+_BEFORE = np.tril(np.ones((_BLOCK, _BLOCK), np.float32), -1)  # what lies before each lane
+_MIDDLE = _BEFORE + np.float32(0.5) * np.eye(_BLOCK, dtype=np.float32)
 
 
 class Kernel(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ def blurred_levels(levels: Sequence[float], blur: float) -> list[float]:
 
 
 def weighted_quantiles(
-    values: Floats, weights: Doubles, count: Ints, levels: Sequence[float]
+    values: Floats, weights: Floats | Doubles, count: Ints, levels: Sequence[float]
 ) -> Doubles:
     """(row, level): quantiles of ascending values (row, K) under weights (row, K).
 
@@ -103,19 +104,19 @@ def weighted_quantiles(
     rows, keys = values.shape
     start = np.arange(rows) * keys  # (row,)
     last = start + np.maximum(count - 1, 0)  # (row,)
-    flat_values, flat_weights = values.reshape(-1), weights.reshape(-1)
-    total = weights @ np.ones(keys)  # (row,)
-    at = (np.cumsum(total) - total)[:, None] + total[:, None] * np.asarray(levels)  # (row, level)
-    run = _Run(flat_weights)
-    found = np.minimum(run.search(at), last[:, None])  # (row, level)
-    high = found + (run.middle(found) < at)  # (row, level)
-    low = np.maximum(np.minimum(high - 1, last[:, None]), start[:, None])  # (row, level)
-    high = np.minimum(high, last[:, None])  # (row, level)
-    p_low, p_high = run.middle(low), run.middle(high)  # (row, level) each
-    gap = p_high - p_low
-    share = np.clip((at - p_low) / np.where(gap > 0, gap, np.inf), 0, 1)  # (row, level)
-    v_low, v_high = flat_values[low].astype(np.float64), flat_values[high]
-    out = v_low + share * (v_high - v_low)  # (row, level)
+    flat_values = values.reshape(-1)
+    run = _Run(weights)
+    before = run.until(start)  # (row,)
+    total = run.until(start + keys) - before  # (row,)
+    at = before[:, None] + total[:, None] * np.asarray(levels)  # (row, level)
+    near = np.minimum(run.search(at), last[:, None])  # (row, level)
+    p_near = run.middle(near)  # (row, level)
+    other = np.where(p_near < at, near + 1, near - 1)  # (row, level): on the other side of `at`
+    other = np.minimum(np.maximum(other, start[:, None]), last[:, None])  # (row, level)
+    gap = run.middle(other) - p_near
+    share = np.clip((at - p_near) / np.where(gap != 0, gap, np.inf), 0, 1)  # (row, level)
+    v_near, v_other = flat_values[near].astype(np.float64), flat_values[other]
+    out = v_near + share * (v_other - v_near)  # (row, level)
     return np.where(count[:, None] > 0, out, np.nan)
 
 
@@ -125,32 +126,38 @@ class _Run:
     Kept per block of eight, because a sum of every key is what a forecast would spend its time on.
     """
 
-    def __init__(self, weights: Doubles) -> None:
-        pad = -len(weights) % _BLOCK
-        padded = np.concatenate([weights, np.zeros(pad)]) if pad else weights
+    def __init__(self, weights: Floats | Doubles) -> None:
+        flat = weights.reshape(-1)
+        padded = np.concatenate([flat, np.zeros(_BLOCK - len(flat) % _BLOCK, flat.dtype)])
         self._blocks = padded.reshape(-1, _BLOCK)  # (block, 8)
-        self._sums = self._blocks @ np.ones(_BLOCK)  # (block,)
-        self._ends = np.cumsum(self._sums)  # (block,)
+        sums = self._blocks @ np.ones(_BLOCK, flat.dtype)  # (block,)
+        self._ends = np.cumsum(sums, dtype=np.float64)  # (block,)
+        self._starts = np.concatenate([[0.0], self._ends[:-1]])  # (block,)
 
     def search(self, at: Doubles) -> Ints:
         """First place whose running sum reaches `at`, of any shape."""
         block = np.minimum(np.searchsorted(self._ends, at), len(self._ends) - 1)
-        inside = np.cumsum(self._blocks[block], axis=-1)  # (…, 8)
-        short = inside < (at - self._ends[block] + self._sums[block])[..., None]  # (…, 8)
+        inside = np.cumsum(self._blocks[block], axis=-1, dtype=np.float64)  # (…, 8)
+        short = inside < (at - self._starts[block])[..., None]  # (…, 8)
         place: Ints = block * _BLOCK + np.minimum(short.sum(axis=-1), _BLOCK - 1)
         return place
 
+    def until(self, place: Ints) -> Doubles:
+        """Running sum before each place."""
+        return self._partial(place, _BEFORE)
+
     def middle(self, place: Ints) -> Doubles:
         """Running sum up to the middle of the weight at each place."""
+        return self._partial(place, _MIDDLE)
+
+    def _partial(self, place: Ints, shares: Floats) -> Doubles:
         block, lane = place // _BLOCK, place % _BLOCK
-        rows = self._blocks[block]  # (…, 8)
-        share = _MIDDLE[lane]  # (…, 8): 1 before the place, ½ at it
-        before = self._ends[block] - self._sums[block]
-        middle: Doubles = before + np.einsum("...b,...b->...", rows, share)
-        return middle
+        inside = (self._blocks[block] * shares[lane]).sum(axis=-1, dtype=np.float64)
+        partial: Doubles = self._starts[block] + inside
+        return partial
 
 
-def weighted_mean(values: Floats, weights: Doubles) -> Doubles:
+def weighted_mean(values: Floats, weights: Floats | Doubles) -> Doubles:
     """(row,): mean of values (row, K) under weights (row, K); NaN where no weight is."""
     total = weights.sum(axis=1)
     top = np.einsum("rk,rk->r", values, weights)  # (row,)
