@@ -64,7 +64,7 @@ _allow(
 _allow({"anyone"}, "admin:log_in_code")
 _allow({"admin", "support"}, "admin:invite")
 _allow({"admin"}, "admin:import_list", "admin:take_list", "admin:export", "admin:registration")
-_allow({"admin", "support"}, "admin:picture")
+_allow({"admin", "support"}, "admin:account", "admin:picture")
 _allow({"person"}, "change_password", "change_email", "log_out_everywhere")
 _allow(
     _STAFF, "second_factor", "begin_second_factor", "confirm_second_factor",
@@ -113,10 +113,10 @@ _allow(
 )  # fmt: skip
 
 # Models and operations
-_allow(_STAFF, "runs", "run", "models", "model", scope="models:read")
+_allow(_STAFF, "runs", "run", "models", "model", "model_card", scope="models:read")
 _allow(_STAFF, "forecast_scores", scope="models:read")
 _allow({"admin", "analyst"}, "create_run", "make_forecasts", scope="models:write")
-_allow({"admin"}, "promote_model", "retire_model", scope="models:write")
+_allow({"admin"}, "promote_model", "retire_model", "roll_back_model", scope="models:write")
 _allow(_STAFF, "jobs", "job", "pipeline", scope="operations:read")
 _allow({"admin", "support"}, "letters", "letter", "trace", scope="operations:read")
 _allow(
@@ -159,7 +159,7 @@ _allow(
 _allow(_STAFF, "admin:pipeline")
 _allow({"admin", "analyst"}, "admin:train")
 _allow(
-    {"admin"}, "admin:register", "admin:create_customer", "admin:account", "admin:consents",
+    {"admin"}, "admin:register", "admin:create_customer", "admin:consents",
     "admin:people", "admin:add_person", "admin:change_person", "admin:person_standing",
     "admin:set_login", "admin:standing", "admin:roll", "admin:cancel", "admin:retry",
     "admin:letter_replay", "admin:letter_discard",

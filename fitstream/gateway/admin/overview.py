@@ -43,13 +43,14 @@ class Part(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """Something a person should look at, and where."""
+    """Something a person should look at, and where: the page and the name of its route."""
 
     tone: str
     tag: str
     text: str
-    href: str = ""
-    link: str = ""
+    href: str
+    link: str
+    page: str = "overview"
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,16 +133,20 @@ def attention_of(found: Pipeline) -> list[Attention]:
         items.append(Attention("warn", "Lag", text, "/admin", "Look again"))
     if failed:
         text = f"{count_of(failed, 'job has', 'jobs have')} failed"
-        items.append(Attention("bad", "Jobs", text, "/admin/jobs?state=failed", "Retry"))
+        items.append(Attention("bad", "Jobs", text, "/admin/jobs?state=failed", "Show", "jobs"))
     if found.dead_letters:
         text = f"{count_of(found.dead_letters, 'record')} could not be read and lie parked"
-        items.append(Attention("bad", "Dead letters", text, "/admin/dead-letters", "Show"))
+        items.append(
+            Attention("bad", "Dead letters", text, "/admin/dead-letters", "Show", "letters")
+        )
     if silent > 0:
         text = f"{count_of(silent, 'customer')} without data for 24 h"
-        items.append(Attention("", "Silent", text, "/admin/customers?filter=silent", "List"))
+        items.append(
+            Attention("", "Silent", text, "/admin/customers?filter=silent", "List", "customers")
+        )
     if found.models.champion is None and found.weeks.rolled:
         text = "There are finished weeks, but no model yet"
-        items.append(Attention("", "Model", text, "/admin/models", "Train"))
+        items.append(Attention("", "Model", text, "/admin/models", "Show", "models"))
     return items
 
 

@@ -35,7 +35,7 @@ class PipelinePage(msgspec.Struct, frozen=True, kw_only=True):
 
     customer: Customer
     tab: str
-    steps: list[tuple[Step, Action]]
+    steps: list[tuple[Step, Action | None]]
     devices: list[Device]
     uploads: list[UploadView]
     is_moving: bool
@@ -59,9 +59,9 @@ async def show_pipeline(request: web.Request, viewer: Viewer) -> web.StreamRespo
     home = f"/admin/customers/{customer.id}"
     so_far = slots_so_far(today, customer.zone, viewer.now)
     first = _data(customer, devices, (measured, so_far))
-    steps = [
+    steps: list[tuple[Step, Action | None]] = [
         (first, Action("Devices", f"{home}/devices", first.tone != "good")),
-        (_schema(uploads), _schema_action(uploads, is_first=first.tone == "good")),
+        (_schema(uploads), _schema_action(uploads, viewer.may, is_first=first.tone == "good")),
         (_models(weeks, champion, forecast), _model_action(home, forecast)),
     ]
     page = PipelinePage(
@@ -107,7 +107,10 @@ def _schema(uploads: list[Upload]) -> Step:
     return Step("2 Schema", words.plain(newest.state), newest.name, "good", "ledger")
 
 
-def _schema_action(uploads: list[Upload], *, is_first: bool) -> Action:
+def _schema_action(uploads: list[Upload], may: frozenset[str], *, is_first: bool) -> Action | None:
+    """What to do about files; nothing where whoever looks may not."""
+    if "upload_act" not in may:
+        return Action("Show the files", "#uploads", is_first=False) if uploads else None
     for upload in uploads:
         if upload.state == "unmapped":
             return Action("Map its columns", f"/admin/uploads/{upload.id}/mapping", is_first)
@@ -132,4 +135,4 @@ def _models(weeks: list[Week], champion: Model | None, forecast: Forecast | None
 def _model_action(home: str, forecast: Forecast | None) -> Action:
     if forecast is not None:
         return Action("Show the forecast", f"{home}/forecast", is_first=False)
-    return Action("Train a model", "/admin/models", is_first=False)
+    return Action("Show the models", "/admin/models", is_first=False)
