@@ -50,7 +50,7 @@ def check_origin(headers: Mapping[str, str]) -> None:
         allowed = site in ("same-origin", "none")
     else:
         origin = headers.get("Origin")
-        allowed = origin is None or urlsplit(origin).netloc == headers.get("Host")
+        allowed = origin is None or _host_of(origin) == headers.get("Host")
     if not allowed:
         raise Rejected("cross_site", "this form was sent from another site; open it here", 403)
 
@@ -62,12 +62,25 @@ def check_token(secret_keys: tuple[str, ...], session: str, given: str) -> None:
         raise Rejected("stale_form", text, 403)
 
 
+def _host_of(origin: str) -> str | None:
+    """Host and port of an origin, None for what is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
 def _mac(secret_key: str, purpose: str, value: str) -> str:
     """HMAC-SHA-256 under a key of its own per purpose, as URL-safe text."""
     key = hmac.digest(base64.b64decode(secret_key), f"fitstream csrf {purpose}".encode(), sha256)
-    digest = hmac.digest(key, value.encode(), sha256)
+    digest = hmac.digest(key, _bytes_of(value), sha256)
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(_bytes_of(one), _bytes_of(other))
+
+
+def _bytes_of(text: str) -> bytes:
+    """Any text as bytes, also what a header or a form held that is none."""
+    return text.encode(errors="surrogatepass")

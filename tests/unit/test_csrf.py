@@ -28,7 +28,7 @@ def test_a_token_of_the_key_before_still_counts_while_rotating() -> None:
     assert not csrf.is_token((KEY, ""), "session", token)
 
 
-@pytest.mark.parametrize("given", ["", "x", "é", "a" * 4096])
+@pytest.mark.parametrize("given", ["", "x", "é", "a" * 4096, "\ud800", "\udcff", "\x00"])
 def test_garbage_is_no_token(given: str) -> None:
     with pytest.raises(Rejected) as error:
         csrf.check_token((KEY,), "session", given)
@@ -82,4 +82,17 @@ def test_our_own_forms_pass(headers: dict[str, str]) -> None:
 def test_a_request_that_another_site_caused_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(Rejected) as error:
         csrf.check_origin(headers)
+    assert error.value.code == "cross_site"
+
+
+@pytest.mark.parametrize("text", ["\udcff", "\ud800.\udfff", "."])
+def test_bytes_of_a_cookie_that_are_no_text_are_nobodys(text: str) -> None:
+    assert not csrf.is_visitor((KEY,), text)
+    assert csrf.token(KEY, text) != csrf.token(KEY, "")
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "\udcff", "http://x:y:z"])
+def test_an_origin_that_is_none_is_another_site(origin: str) -> None:
+    with pytest.raises(Rejected) as error:
+        csrf.check_origin({"Origin": origin, "Host": "here"})
     assert error.value.code == "cross_site"

@@ -1,24 +1,19 @@
 """Bodies of old clients: a form or JSON, as they like, with texts in it."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from fitstream.errors import Rejected
 from fitstream.gateway.bodies import read
 from fitstream.gateway.keys import SETTINGS
+from fitstream.gateway.posted import read_form
 from fitstream.gateway.principal import PRINCIPAL, Principal
 
 T = TypeVar("T")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_UNREADABLE = (
-    ValueError, LookupError, RuntimeError, AssertionError, web.RequestPayloadError,
-    HttpProcessingError,
-)  # fmt: skip
 _MAX_BYTES = 65_536
 _TEXT_MAX = 1024
 
@@ -51,13 +46,7 @@ def customer_of(request: web.Request) -> tuple[Principal, int]:
 
 
 async def _form(request: web.Request) -> Mapping[str, object]:
-    try:
-        async with asyncio.timeout(request.app[SETTINGS].body_timeout_s):
-            return await request.post()
-    except TimeoutError:
-        raise Rejected("slow_body", "the form did not arrive in time", 408) from None
-    except _UNREADABLE as error:
-        raise Rejected("unreadable", "the form cannot be read") from error
+    return await read_form(request, request.app[SETTINGS].body_timeout_s)
 
 
 async def _json(request: web.Request) -> Mapping[str, object]:

@@ -1,12 +1,11 @@
 """Session cookies and the guard of forms: names, flags and tokens of 5-security."""
 
-import asyncio
 from typing import NamedTuple
 
 from aiohttp import web
 
 from fitstream import csrf
-from fitstream.errors import Rejected
+from fitstream.gateway.posted import read_form
 from fitstream.settings import Settings, SettingsError
 
 _FORM_S = 10.0
@@ -34,13 +33,10 @@ class Cookies(NamedTuple):
     async def check_form(
         self, request: web.Request, is_login: bool = False, patience_s: float = _FORM_S
     ) -> dict[str, str]:
-        """The form's fields. Raises Rejected(cross_site) or Rejected(stale_form)."""
+        """The form's fields. Raises Rejected(cross_site), Rejected(stale_form), and what
+        `read_form` says."""
         csrf.check_origin(request.headers)
-        try:
-            async with asyncio.timeout(patience_s):
-                posted = await request.post()
-        except TimeoutError:
-            raise Rejected("slow_body", "the form did not arrive in time", 408) from None
+        posted = await read_form(request, patience_s)
         fields = {name: value for name, value in posted.items() if _is_text(value)}
         given = str(fields.pop(csrf.FIELD, ""))
         seed = request.cookies.get(self.visitor if is_login else self.session, "")
