@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fitstream.trainer.data import SLOTS, Floats, Series
+from fitstream.trainer.data import SLOTS, Bools, Floats, Series
 
 PRIOR = 31  # how many equally likely values stand for the others at one slot
 MAX_MEMBERS = 64
@@ -55,7 +55,7 @@ class Cohort:
         return len(self.marks)
 
     @cached_property
-    def _known(self) -> npt.NDArray[np.bool_]:
+    def _known(self) -> Bools:
         """(2, M): which members have enough weekdays, weekends."""
         return np.isfinite(self.table[:, :, 0, 0]).T.copy()
 
@@ -73,15 +73,16 @@ class Cohort:
         """
         known, tables = self._known[int(is_weekend)], self._tables[int(is_weekend)]
         others = known & (self.marks != mark_of(name))
-        place = place_of(rows, target)
+        measured = np.isfinite(rows)  # (day, slot)
+        place = _place(rows[measured], target)
         if place is None or not others.any():
             return np.full((SLOTS, PRIOR), np.nan, np.float32)
-        distance = ((self.profile - _profile(rows, place)) ** 2).mean(axis=1)  # (member,)
+        distance = ((self.profile - _profile(rows, measured, place)) ** 2).mean(axis=1)  # (member,)
         nearest = distance[others].min()
         weight = np.where(others, np.exp(-np.maximum(distance - nearest, 0) / _LIKENESS), 0)
         shares = (weight / weight.sum()).astype(np.float32)  # (member,)
         unit = (shares @ tables).reshape(SLOTS, PRIOR)  # (slot, level)
-        days = np.isfinite(rows).any(axis=1).sum()
+        days = np.count_nonzero(measured.any(axis=1))
         spread = (days * place.spread + _OWN_DAYS * self.spread) / (days + _OWN_DAYS)
         prior: Floats = np.maximum(place.low + spread * unit, 0).astype(np.float32)
         return prior
@@ -104,7 +105,10 @@ def place_of(rows: Floats, target: str) -> Place | None:
     Steps have no low point but zero. Calories never fall below the resting rate. Heart rates lie
     around their mean.
     """
-    values = rows[np.isfinite(rows)]
+    return _place(rows[np.isfinite(rows)], target)
+
+
+def _place(values: Floats, target: str) -> Place | None:
     if len(values) == 0:
         return None
     mean = float(values.mean())
@@ -146,7 +150,7 @@ def make_cohort(days: Sequence[tuple[Series, int]], target: str) -> Cohort:
     for number, (_, series, rows, place) in enumerate(found):
         weekend = np.array([series.weekday(day) >= 5 for day in range(len(rows))])
         unit = (rows - place.low) / place.spread
-        profile[number] = _profile(rows, place)
+        profile[number] = _profile(rows, np.isfinite(rows), place)
         for which in (0, 1):
             table[number, which] = _quantiles(unit[weekend == bool(which)])
     spread = float(np.median([place.spread for *_, place in found])) if found else 1.0
@@ -154,13 +158,12 @@ def make_cohort(days: Sequence[tuple[Series, int]], target: str) -> Cohort:
     return Cohort(marks, profile, table, spread)
 
 
-def _profile(rows: Floats, place: Place) -> Floats:
+def _profile(rows: Floats, measured: Bools, place: Place) -> Floats:
     """(96,): the mean day in units of the place, blurred over half an hour; 0 = never measured."""
-    measured = np.isfinite(rows)
-    unit = np.where(measured, (rows - place.low) / place.spread, 0)
-    sums = np.stack([unit.sum(axis=0), measured.sum(axis=0)])  # (2, slot)
-    top, bottom = sums @ _BLUR
-    profile: Floats = (top / np.maximum(bottom, 1e-9)).astype(np.float32)
+    count = np.count_nonzero(measured, axis=0)
+    total = np.where(measured, rows, 0).sum(axis=0) - place.low * count
+    top, bottom = np.stack([total, count]) @ _BLUR
+    profile: Floats = (top / place.spread / np.maximum(bottom, 1e-9)).astype(np.float32)
     return profile
 
 

@@ -37,18 +37,18 @@ def shifts(rows: Floats, day: int, cut: int, days: int) -> Floats:
 
 def _levels(rows: Floats) -> Floats:
     """(day + 1,): running mean of the days before each row; NaN before the first measured one."""
-    out = np.full(len(rows) + 1, np.nan, np.float32)
     measured = np.isfinite(rows)
-    count = measured.sum(axis=1)
-    sums = np.where(measured, rows, 0).sum(axis=1, dtype=np.float64)
+    count = np.count_nonzero(measured, axis=1)
+    sums = np.where(measured, rows, 0) @ np.ones(rows.shape[1])
     means = (sums / np.maximum(count, 1)).tolist()
     total = weight = 0.0
-    for number, (mean, is_known) in enumerate(zip(means, (count > 0).tolist(), strict=True)):
+    levels = [np.nan]
+    for mean, is_known in zip(means, (count > 0).tolist(), strict=True):
         total, weight = total * _MEMORY, weight * _MEMORY
         if is_known:
             total, weight = total + mean, weight + 1
-        out[number + 1] = total / weight if weight > 0 else np.nan
-    return out
+        levels.append(total / weight if weight > 0 else np.nan)
+    return np.array(levels, np.float32)
 
 
 def _evenings(rows: Floats) -> Floats:

@@ -141,7 +141,7 @@ def make_windows(series: Mapping[str, Series], look: Look, issues: Sequence[Issu
         _write_keys(keys[i, :, : reach.keys], past, look)
         keys[i, :, reach.keys :] = _prior_keys(prior, look)
         keys[i].sort(axis=1)
-        count[i] = _measured_keys(past, reach) + (0 if prior is None else PRIOR)
+        count[i] = np.count_nonzero(keys[i] != _EMPTY, axis=1)
         if 0 <= issue.day < len(rows):
             truth[i] = rows[issue.day]
     return Windows(target, reach, tuple(issues), keys, count, anchors, weekday, truth)
@@ -174,16 +174,8 @@ def _past(rows: Floats, issue: Issue, reach: Reach) -> Floats:
 
 def _moved(rows: Floats, issue: Issue, reach: Reach) -> Floats:
     """What to add to the slots of `_past`, each by its own day and time."""
-    by_lag = shifts(rows, issue.day, issue.cut, reach.days)  # (lag, slot)
-    return np.pad(by_lag[::-1].reshape(-1), reach.slots, mode="edge")
-
-
-def _measured_keys(past: Floats, reach: Reach) -> Ints:
-    """(96,): how many keys of each slot were measured."""
-    run = np.concatenate([[0], np.cumsum(np.isfinite(past))])
-    near = run[reach.width :] - run[: -reach.width]  # (days * 96,): within the reach of each slot
-    per_slot: Ints = near.reshape(reach.days, SLOTS).sum(axis=0)
-    return per_slot
+    days = shifts(rows, issue.day, issue.cut, reach.days)[::-1].reshape(-1)  # oldest first
+    return np.concatenate([days[: reach.slots], days, days[len(days) - reach.slots :]])
 
 
 def _anchors(past: Floats, reach: Reach) -> Floats:

@@ -20,6 +20,8 @@ Parts = tuple[float, ...]  # one for each part of the day
 PARTS = 6
 _BLOCK = 8
 _BEFORE = np.tril(np.ones((_BLOCK, _BLOCK), np.float32), -1)  # what lies before each lane
+_THROUGH = np.triu(np.ones((_BLOCK, _BLOCK), np.float32))  # sums through each lane, in columns
+_ONES = np.ones(_BLOCK, np.int64)
 _MIDDLE = _BEFORE + np.float32(0.5) * np.eye(_BLOCK, dtype=np.float32)
 
 
@@ -28,8 +30,8 @@ class Kernel(msgspec.Struct, frozen=True):
 
     All but the half-life may differ by part of the day (six of four hours). They start alike:
     what is sharpened on some people does not hold for others (measured). `prior_days` says
-    how many days of their own the cohort's values are worth. `blur` is the half-width, in
-    probability, over which a quantile is averaged.
+    how many days of their own the cohort's values are worth. `blur` says how far below and above
+    its level, in probability, the two quantiles lie whose mean is taken.
     """
 
     sd_slots: Parts = (1.8,) * PARTS
@@ -47,12 +49,12 @@ class Kernel(msgspec.Struct, frozen=True):
 
 START: Mapping[str, Kernel] = {
     "steps": Kernel(),
-    "calories_kcal": Kernel(sd_slots=(1.7,) * PARTS, prior_days=(0.7,) * PARTS, blur=0.02),
+    "calories_kcal": Kernel(sd_slots=(1.7,) * PARTS, prior_days=(0.7,) * PARTS, blur=0.016),
     "heart_rate_bpm": Kernel(
         sd_slots=(2.0,) * PARTS,
         class_factor=(0.4,) * PARTS,
         prior_days=(0.25,) * PARTS,
-        blur=0.05,
+        blur=0.041,
     ),
 }
 
@@ -90,7 +92,7 @@ def blurred_levels(levels: Sequence[float], blur: float) -> list[float]:
     """The levels whose quantiles are averaged, those of one level behind each other."""
     if blur == 0:
         return list(levels)
-    return [level + step * blur for level in levels for step in (-1.0, 0.0, 1.0)]
+    return [level + step * blur for level in levels for step in (-1.0, 1.0)]
 
 
 def weighted_quantiles(
@@ -102,28 +104,29 @@ def weighted_quantiles(
     `count` (row,) of a row were measured, the weights behind them are 0; NaN for a row of none.
     """
     rows, keys = values.shape
-    start = np.arange(rows) * keys  # (row,)
-    last = start + np.maximum(count - 1, 0)  # (row,)
-    flat_values = values.reshape(-1)
+    start = np.arange(rows + 1) * keys  # (row + 1,)
+    first, last = start[:-1], start[:-1] + np.maximum(count - 1, 0)  # (row,) each
     run = _Run(weights)
-    before = run.until(start)  # (row,)
-    total = run.until(start + keys) - before  # (row,)
-    at = before[:, None] + total[:, None] * np.asarray(levels)  # (row, level)
+    sums = run.until(start)  # (row + 1,)
+    at = sums[:-1, None] + np.diff(sums)[:, None] * np.asarray(levels)  # (row, level)
     near = np.minimum(run.search(at), last[:, None])  # (row, level)
     p_near = run.middle(near)  # (row, level)
     other = np.where(p_near < at, near + 1, near - 1)  # (row, level): on the other side of `at`
-    other = np.minimum(np.maximum(other, start[:, None]), last[:, None])  # (row, level)
+    other = np.minimum(np.maximum(other, first[:, None]), last[:, None])  # (row, level)
     gap = run.middle(other) - p_near
-    share = np.clip((at - p_near) / np.where(gap != 0, gap, np.inf), 0, 1)  # (row, level)
-    v_near, v_other = flat_values[near].astype(np.float64), flat_values[other]
-    out = v_near + share * (v_other - v_near)  # (row, level)
-    return np.where(count[:, None] > 0, out, np.nan)
+    gap[gap == 0] = np.inf
+    share = np.minimum(np.maximum((at - p_near) / gap, 0), 1)  # (row, level)
+    v_near, v_other = (values.reshape(-1)[place].astype(np.float64) for place in (near, other))
+    out: Doubles = v_near + share * (v_other - v_near)  # (row, level)
+    out[count == 0] = np.nan
+    return out
 
 
 class _Run:
     """Running sums of all rows behind each other, so that one search serves all of them.
 
-    Kept per block of eight, because a sum of every key is what a forecast would spend its time on.
+    Kept per block of eight, because a sum of every key is what a forecast would spend its time on;
+    inside a block they come from a small product of matrices.
     """
 
     def __init__(self, weights: Floats | Doubles) -> None:
@@ -136,10 +139,11 @@ class _Run:
 
     def search(self, at: Doubles) -> Ints:
         """First place whose running sum reaches `at`, of any shape."""
-        block = np.minimum(np.searchsorted(self._ends, at), len(self._ends) - 1)
-        inside = np.cumsum(self._blocks[block], axis=-1, dtype=np.float64)  # (…, 8)
-        short = inside < (at - self._starts[block])[..., None]  # (…, 8)
-        place: Ints = block * _BLOCK + np.minimum(short.sum(axis=-1), _BLOCK - 1)
+        block = np.minimum(np.searchsorted(self._ends, at.reshape(-1)), len(self._ends) - 1)
+        inside = self._blocks[block] @ _THROUGH  # (place, 8)
+        short = inside < (at.reshape(-1) - self._starts[block])[:, None]  # (place, 8)
+        lane = np.minimum(short @ _ONES, _BLOCK - 1)
+        place: Ints = (block * _BLOCK + lane).reshape(at.shape)
         return place
 
     def until(self, place: Ints) -> Doubles:
@@ -152,7 +156,7 @@ class _Run:
 
     def _partial(self, place: Ints, shares: Floats) -> Doubles:
         block, lane = place // _BLOCK, place % _BLOCK
-        inside = (self._blocks[block] * shares[lane]).sum(axis=-1, dtype=np.float64)
+        inside = np.einsum("...b,...b->...", self._blocks[block], shares[lane])
         partial: Doubles = self._starts[block] + inside
         return partial
 
