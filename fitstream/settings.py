@@ -85,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch_max_bytes: Count = 4_194_304
     batch_max_age_s: Positive = 0.2
     stuck_after_s: Positive = 60.0
+    rejects_max: Annotated[int, Meta(ge=0)] = 50
     unavailable_max_s: Positive = 120.0
     group_member: str = ""
 
@@ -117,7 +118,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cohort_max_s: Positive = 21_600.0
     train_budget_s: Positive = 60.0
     train_timeout_s: Positive = 3600.0
+    train_share_from_s: Positive = 15.0
+    train_memory_bytes: Count = 4_294_967_296
+    train_device: Literal["auto", "cpu", "cuda"] = "auto"
+    customer_runs_at_once: Annotated[int, Meta(ge=0)] = 0
     forecast_timeout_s: Positive = 600.0
+    today_refresh_s: Positive = 900.0
     train_threads: Count = 1
     nightly_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 0
     worker_queues: str = "train,forecast,light,uploads,mail"
@@ -135,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_absolute_s: Positive = 43_200.0
     customer_idle_s: Positive = 2_592_000.0
     audit_seal_s: Positive = 60.0
+    audit_keep_days: Annotated[int, Meta(ge=0)] = 0
     oauth_access_s: Positive = 900.0
     oauth_refresh_idle_s: Positive = 2_592_000.0
     oauth_refresh_absolute_s: Positive = 7_776_000.0

@@ -289,7 +289,7 @@ def _longest_s(settings: Settings) -> float:
 def _timeout_s(kind: str, settings: Settings) -> float:
     if kind.startswith("upload_"):
         return settings.upload_timeout_s
-    return settings.train_timeout_s if kind == "train_cohort" else settings.forecast_timeout_s
+    return settings.train_timeout_s if kind.startswith("train_") else settings.forecast_timeout_s
 
 
 async def _read_progress(child: asyncio.subprocess.Process, progress: dict[str, Any]) -> None:

@@ -204,7 +204,7 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, ForecastCalls, SystemCalls)
 
     # Models, jobs
     async def train(self, budget_s: float | None = None, **fields: Any) -> str:
-        """Starts a cohort run; its id."""
+        """Starts a cohort run, or with `scope` and `customer_id` a customer's; its id."""
         body = {"scope": "cohort", **fields} | ({"budget_s": budget_s} if budget_s else {})
         return (await self._send("/v1/training-runs", RunAsked, body)).id
 

@@ -7,7 +7,8 @@ import msgspec
 
 JOB_STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 JOB_KINDS = (
-    "cohort_prepare", "train_cohort", "forecast", "roll_week", "week_finished", "upkeep",
+    "cohort_prepare", "train_cohort", "train_candidate", "customer_prepare", "train_customer",
+    "forecast", "forecast_today", "score_forecasts", "roll_week", "week_finished", "upkeep",
     "collect_orphans", "set_up_customers", "mail", "upload_check", "upload_ingest", "upload_undo",
 )  # fmt: skip
 
@@ -43,8 +44,26 @@ class RunAsked(msgspec.Struct, frozen=True):
     id: str
 
 
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate of a run on one rung of its search: a job of its own."""
+
+    job: str
+    state: str
+    target: str
+    name: str
+    rung: int
+    epoch: int
+    epochs: int | None = None
+    loss: float | None = None
+    left_s: float | None = None
+    stop_wql: float | None = None
+    curve: list[float] = []
+    seconds: float | None = None
+    error: str | None = None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A training run; `metrics` holds the leaderboard."""
+    """A training run; `metrics` holds the leaderboard. `candidates` only where one is read."""
 
     id: str
     scope: str
@@ -61,10 +80,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None = None
     done_at: datetime | None = None
+    customer_id: str | None = None
+    base_model_id: str | None = None
+    candidates: list[Candidate] = []
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model of the registry."""
+    """A model of the registry.
+
+    `customer_id` names whose it is, None everybody's; then it rests on `base_model_id`. Of the
+    `seen_from` people whose data it has seen, `withdrawn` consent no more: `flagged_at` says since
+    when it wants to be trained anew.
+    """
 
     id: str
     kind: str
@@ -75,6 +102,18 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     object_key: str = ""
     sha256: str = ""
     created_at: datetime
+    customer_id: str | None = None
+    base_model_id: str | None = None
+    flagged_at: datetime | None = None
+    seen_from: int = 0
+    withdrawn: int = 0
+
+
+class ModelCard(msgspec.Struct, frozen=True):
+    """A model, and what its run wrote down about it."""
+
+    model: Model
+    card: dict[str, Any]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

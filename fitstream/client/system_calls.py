@@ -15,7 +15,7 @@ from fitstream.client.access import (
 )
 from fitstream.client.data import Health, Items, Readiness
 from fitstream.client.http import Api, Call
-from fitstream.client.operations import Job, Model
+from fitstream.client.operations import Job, Model, ModelCard
 from fitstream.client.uploads import MappingSource, SchemaMapping, Uploads
 
 T = TypeVar("T")
@@ -53,9 +53,20 @@ class SystemCalls:
         """One model."""
         return await self._fetch(f"/v1/models/{_quoted(model_id)}", Model)
 
+    async def model_card(self, model_id: str) -> ModelCard:
+        """A model with its card."""
+        return await self._fetch(f"/v1/models/{_quoted(model_id)}/card", ModelCard)
+
     async def promote_model(self, model_id: str) -> Model:
         """Puts a model to use in place of the champion; raises NotFound."""
         return await self._order(f"/v1/models/{_quoted(model_id)}/promote", Model)
+
+    async def roll_back_model(self, model_id: str) -> Model:
+        """Goes back from a champion to the model before it, which is returned.
+
+        Raises NotFound, Conflict(not_serving), Conflict(no_earlier_model).
+        """
+        return await self._order(f"/v1/models/{_quoted(model_id)}/roll-back", Model)
 
     async def retire_model(self, model_id: str) -> Model:
         """Takes a model out of use; raises NotFound."""

@@ -7,12 +7,13 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from fitstream.consumers.training_plans import plan_training
 from fitstream.crash import crash_point
 from fitstream.errors import Unavailable
 from fitstream.jobs import Doorbell
 from fitstream.logs import get
 from fitstream.metrics import count
-from fitstream.repo import jobs, models, people
+from fitstream.repo import forecasts, jobs, models, people
 from fitstream.repo.database import Db, Repo
 from fitstream.repo.jobs import FinishedWeek, NewJob
 from fitstream.settings import Settings
@@ -28,6 +29,7 @@ class Dispatcher:
         self._repo = repo
         self._doorbell = doorbell
         self._settings = settings
+        self._today_looked_at = -1
 
     async def run(self, stop: asyncio.Event) -> None:
         """Polls the job table; an outage of Postgres or Redis is waited out."""
@@ -60,8 +62,10 @@ class Dispatcher:
                         programme_no=programme.programme_no,
                     ),
                 )
+            await plan_training(db, settings, finished, now)
             await self._folders(db)
             await self._nightly(db, now)
+            await self._today(db, now)
 
     async def ring_due(self) -> int:
         """Tells arq of every due job; how many."""
@@ -108,7 +112,7 @@ class Dispatcher:
             await jobs.insert_job(db, new)
 
     async def _nightly(self, db: Db, now: datetime) -> None:
-        """Forecasts for everybody, upkeep and collection, once a day after the set hour."""
+        """Forecasts for everybody and scores of past ones, upkeep and collection, once a day."""
         if now.hour < self._settings.nightly_hour_utc:
             return
         day = now.date().isoformat()
@@ -124,6 +128,22 @@ class Dispatcher:
                 dedupe_key=f"forecast:{programme_no}:nightly:{day}",
                 payload={"customers": None, "horizons": horizons},
                 programme_no=programme_no,
+            )
+            await jobs.insert_job(db, new)
+
+    async def _today(self, db: Db, now: datetime) -> None:
+        """The rest of today again where something has come in; once per round and programme."""
+        every_s = self._settings.today_refresh_s
+        round_no = int(now.timestamp() // every_s)
+        if round_no == self._today_looked_at:
+            return
+        self._today_looked_at = round_no
+        for programme in await forecasts.programmes_with_news(db, now, 2 * every_s):
+            new = NewJob(
+                kind="forecast_today",
+                queue="forecast",
+                dedupe_key=f"today:{programme.programme_no}:{every_s:g}:{round_no}",
+                programme_no=programme.programme_no,
             )
             await jobs.insert_job(db, new)
 

@@ -81,6 +81,9 @@ QUERY: dict[str, Parameter] = {
         "672",
         "today",
     )._replace(code="bad_horizon"),
+    "model_scope": _one_of(
+        "scope", "Everybody's models, or single customers'.", "cohort", "customer"
+    ),
     "model": _text("model", "Only of this model."),
     "days": Parameter(
         "days",

@@ -142,7 +142,8 @@ _allow({"customer", "device"}, "legacy_put_object")
 _allow(
     _STAFF, "admin:overview", "admin:live", "admin:customers", "admin:customer", "admin:explore",
     "admin:weeks", "admin:week", "admin:file", "admin:forecast", "admin:devices", "admin:device",
-    "admin:models", "admin:run", "admin:jobs", "admin:job", "admin:log_out", "admin:unknown",
+    "admin:models", "admin:model", "admin:run", "admin:jobs", "admin:job", "admin:log_out",
+    "admin:unknown",
 )  # fmt: skip
 _allow(
     {"admin", "support"}, "admin:letters", "admin:letter", "admin:add_device",
@@ -158,8 +159,11 @@ _allow(
 )  # fmt: skip
 _allow(_STAFF, "admin:pipeline")
 _allow({"admin", "analyst"}, "admin:train")
+_allow({"admin"}, "admin:promote", "admin:retire", "admin:roll_back")
 _allow(
     {"admin"}, "admin:register", "admin:create_customer", "admin:consents",
+    "admin:keys", "admin:add_key", "admin:end_key", "admin:clients", "admin:add_client",
+    "admin:client_standing", "admin:client_secret", "admin:audit",
     "admin:people", "admin:add_person", "admin:change_person", "admin:person_standing",
     "admin:set_login", "admin:standing", "admin:roll", "admin:cancel", "admin:retry",
     "admin:letter_replay", "admin:letter_discard",

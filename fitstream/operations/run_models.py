@@ -4,17 +4,18 @@ import asyncio
 from typing import Any
 
 import click
+import msgspec
 
 from fitstream.client import Client, open_client
 from fitstream.client.data import Forecast
-from fitstream.client.operations import Model, Run
+from fitstream.client.operations import Model, ModelCard, Run
 
 _POLL_S = 2.0
 _OVER = ("succeeded", "failed", "cancelled")
 
 
 def run_train(api: tuple[str, str], wanted: dict[str, Any], is_waiting: bool) -> int:
-    """Starts a cohort run; with `is_waiting` 0 only when it succeeded. Raises NotFound."""
+    """Starts a run; with `is_waiting` 0 only when it succeeded. Raises NotFound."""
 
     async def train(admin: Client) -> int:
         run_id = await admin.train(**wanted)
@@ -24,14 +25,23 @@ def run_train(api: tuple[str, str], wanted: dict[str, Any], is_waiting: bool) ->
     return _with(api, train)
 
 
-def run_models(api: tuple[str, str], promote: str, retire: str) -> int:
-    """Lists models, or promotes or retires one first. Raises NotFound."""
+def run_models(api: tuple[str, str], what: str, model_id: str) -> int:
+    """Lists models or shows one's card; promotes, retires or rolls one back and lists them then.
+
+    Raises NotFound, Conflict.
+    """
 
     async def show(admin: Client) -> int:
-        if promote:
-            await admin.promote_model(promote)
-        if retire:
-            await admin.retire_model(retire)
+        calls = {
+            "promote": admin.promote_model,
+            "retire": admin.retire_model,
+            "roll-back": admin.roll_back_model,
+        }
+        if what == "show":
+            click.echo(card_of(await admin.model_card(model_id)))
+            return 0
+        if what in calls:
+            await calls[what](model_id)
         click.echo("\n".join(line_of(model) for model in await admin.models()) or "no model yet")
         return 0
 
@@ -49,14 +59,22 @@ def run_forecast(api: tuple[str, str], customer_id: str, target: str) -> int:
 
 
 def line_of(model: Model) -> str:
-    """One model in a line: id, stage, kind, its WQL per target, when it was made."""
+    """One model in a line: id, stage, kind, whose, its WQL per target, when it was made."""
     scores = ", ".join(
         f"{row['target']} {row['wql']:.4f}"
         for row in model.metrics.get("leaderboard", [])
         if row.get("champion") and row.get("wql") is not None
     )
-    parts = (model.id, model.stage, model.kind, scores, f"{model.created_at:%Y-%m-%d %H:%M}")
+    made = f"{model.created_at:%Y-%m-%d %H:%M}"
+    flag = "to be trained anew: people have withdrawn" if model.flagged_at else ""
+    parts = (model.id, model.stage, model.kind, model.customer_id, scores, made, flag)
     return "  ".join(part for part in parts if part)
+
+
+def card_of(found: ModelCard) -> str:
+    """The card as indented JSON, the model's line above it."""
+    text = msgspec.json.format(msgspec.json.encode(found.card)).decode()
+    return f"{line_of(found.model)}\n{text}"
 
 
 def rows_of(found: Forecast) -> list[str]:

@@ -13,6 +13,7 @@ import msgspec
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
 ACTIONS = (
+    "audit.entries_dropped",
     "account.accepted", "account.email_changed", "account.factor_off", "account.factor_on",
     "account.logged_out_everywhere",
     "account.password_changed", "account.password_reset", "account.recovery_codes",
@@ -23,7 +24,7 @@ ACTIONS = (
     "device.added", "device.changed",
     "device.key_rotated", "device.paired", "device.removed", "grant.given", "grant.withdrawn",
     "job.cancelled", "job.retried", "key.created", "key.revoked", "mapping.saved",
-    "model.promoted", "model.retired", "pairing.approved", "pairing.denied",
+    "model.promoted", "model.retired", "model.rolled_back", "pairing.approved", "pairing.denied",
     "profile.changed", "programme.changed",
     "programme.created", "session.ended", "session.opened", "session.others_ended",
     "staff.created", "staff.disabled", "staff.enabled", "staff.rights_changed",
@@ -76,6 +77,15 @@ class Seal(msgspec.Struct, frozen=True):
     last_no: int
     entries: int
     hash: bytes
+    mac: bytes
+    key_id: str
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """The entries up to this link were dropped, as they were older than the log is kept for."""
+
+    seal_no: int
+    last_no: int
     mac: bytes
     key_id: str
 
@@ -144,3 +154,23 @@ async def oldest_unsealed(db: Db) -> datetime | None:
 async def insert_seal(db: Db, seal: Seal) -> None:
     """Adds a link."""
     await execute(db, "audit.insert_seal", *msgspec.structs.astuple(seal))
+
+
+async def newest_anchor(db: Db) -> Anchor | None:
+    """Up to which link entries were dropped."""
+    return await fetch_one(db, Anchor, "audit.newest_anchor")
+
+
+async def seal_before(db: Db, at: datetime) -> Seal | None:
+    """The newest link that was made before a time."""
+    return await fetch_one(db, Seal, "audit.seal_before", at)
+
+
+async def insert_anchor(db: Db, anchor: Anchor) -> None:
+    """Lets the entries up to a link go; a repeat changes nothing."""
+    await execute(db, "audit.insert_anchor", *msgspec.structs.astuple(anchor))
+
+
+async def drop_entries(db: Db, last_no: int, limit: int) -> int:
+    """Deletes the oldest entries up to a number that an anchor covers; how many."""
+    return await execute(db, "audit.drop_entries", last_no, limit)

@@ -11,7 +11,11 @@ from fitstream.ids import new_id
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 
 ROLL = "roll_week"  # a roll asked for by hand: the roller does it, not arq
-_PRUNED = ("week_finished", ROLL, "upkeep", "collect_orphans", "forecast", "cohort_prepare")
+CANDIDATE = "train_candidate"  # a part of a training run: the run's job waits for it
+_PRUNED = (
+    "week_finished", ROLL, "upkeep", "collect_orphans", "forecast", "cohort_prepare", CANDIDATE,
+    "forecast_today", "score_forecasts",
+)  # fmt: skip
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +56,7 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     cancel_requested: bool
     is_taken_over: bool = False
     waits: int = 0
+    parent_id: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -72,6 +77,18 @@ class Job(msgspec.Struct, frozen=True):
     started_at: datetime | None
     done_at: datetime | None
     run_after: datetime
+
+
+class Child(msgspec.Struct, frozen=True):
+    """A job below another one."""
+
+    id: str
+    kind: str
+    state: str
+    payload: dict[str, Any]
+    progress: dict[str, Any]
+    result: dict[str, Any]
+    error: str | None
 
 
 class StateCount(msgspec.Struct, frozen=True):
@@ -137,9 +154,51 @@ async def renew_job(
 async def finish_job(
     db: Db, job: ClaimedJob, state: str, result: dict[str, Any], error: str | None = None
 ) -> None:
-    """Ends a job as succeeded, failed or cancelled. Raises Conflict(lease_lost)."""
+    """Ends a job as succeeded, failed or cancelled. Raises Conflict(lease_lost).
+
+    A parent that waits goes on when this was the last of its children, or has not succeeded.
+    """
+    await _hold_parent(db, job.parent_id)
     if not await execute(db, "jobs.finish_job", job.id, job.lease_epoch, state, result, error):
         raise Conflict("lease_lost", f"job {job.id} was taken over")
+    await _child_ended(db, job.parent_id, state)
+
+
+async def wait_for_children(
+    db: Db, job: ClaimedJob, children: Sequence[NewJob], progress: dict[str, Any]
+) -> bool:
+    """Inserts the children and waits until they have ended; False, with no child, when the job was
+    to be cancelled and is now. Raises Conflict(lease_lost).
+
+    The job is claimed again when the last child has succeeded, or as soon as one has not.
+    """
+    if not await execute(db, "jobs.wait_for_children", job.id, job.lease_epoch, progress):
+        await finish_job(db, job, "cancelled", {})
+        return False
+    for child in children:
+        await insert_or_repeat(db, child)
+    return True
+
+
+async def children_of(db: Db, job_id: str) -> list[Child]:
+    """The children of a job in the order they were inserted."""
+    return await fetch(db, Child, "jobs.children_of", job_id)
+
+
+async def cancel_children(db: Db, job_id: str) -> None:
+    """Cancels what is queued below a job and asks what runs to stop."""
+    await execute(db, "jobs.cancel_children", job_id)
+
+
+async def _hold_parent(db: Db, parent_id: str | None) -> None:
+    """Locks a waiting parent: of its last two children one sees that the other has ended."""
+    if parent_id is not None:
+        await fetch_value(db, "jobs.hold_parent", parent_id)
+
+
+async def _child_ended(db: Db, parent_id: str | None, state: str) -> None:
+    if parent_id is not None:
+        await execute(db, "jobs.child_ended", parent_id, state)
 
 
 async def retry_later(db: Db, job: ClaimedJob, delay_s: float, error: str) -> None:
@@ -163,10 +222,17 @@ async def complete_roll(db: Db, job_id: str, result: dict[str, Any]) -> None:
 
 
 async def cancel(db: Db, job_id: str) -> None:
-    """Cancels a queued job, asks a running one to stop. Raises NotFound, Conflict(done)."""
+    """Cancels a queued job, asks a running one to stop, and what it waits for with it.
+
+    Raises NotFound, Conflict(done).
+    """
     job = await get_job(db, job_id)
+    await _hold_parent(db, job.parent_id)
     if not await execute(db, "jobs.request_cancel", job_id):
         raise Conflict("done", f"the job has already {job.state}")
+    await cancel_children(db, job_id)
+    if (await get_job(db, job_id)).state == "cancelled":
+        await _child_ended(db, job.parent_id, "cancelled")
     if job.kind == ROLL:
         await execute(db, "jobs.forget_forced_roll", job_id)
 
@@ -176,6 +242,8 @@ async def retry(db: Db, job_id: str) -> None:
     job = await get_job(db, job_id)
     if job.kind == ROLL:
         raise Conflict("not_failed", "ask for the roll of the week again instead")
+    if job.kind == CANDIDATE:
+        raise Conflict("not_failed", "retry the training run that it is a part of instead")
     if not await _requeue(db, job_id):
         raise Conflict("not_failed", f"only failed or cancelled jobs can be retried: {job.state}")
 
@@ -188,7 +256,12 @@ async def insert_or_repeat(db: Db, new: NewJob) -> str:
 
 
 async def _requeue(db: Db, job_id: str) -> bool:
-    return bool(await execute(db, "jobs.requeue", job_id))
+    """Whether it runs again; children that have failed or were cancelled do so first."""
+    if not await execute(db, "jobs.requeue", job_id):
+        return False
+    if await execute(db, "jobs.requeue_children", job_id):
+        await execute(db, "jobs.wait_again", job_id)
+    return True
 
 
 async def prune(db: Db, keep_days: int, limit: int) -> int:

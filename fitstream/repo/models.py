@@ -1,4 +1,4 @@
-"""Training runs, datasets, the registry of models, and forecasts."""
+"""Training runs, datasets, and the registry of models."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
-from fitstream.errors import NotFound
+from fitstream.errors import Conflict, NotFound
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+
+FLAGGED_DAYS = 7  # for so long a model still serves that has seen the data of who has withdrawn
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -27,6 +29,8 @@ class Run(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     done_at: datetime | None
+    customer_id: str | None = None
+    base_model_id: str | None = None
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     dataset_hash: str
     customers: int
     weeks: int
+    customer_no: int | None = None
+    base_model_id: str | None = None
 
 
 class PinnedWeek(msgspec.Struct, frozen=True):
@@ -54,7 +60,11 @@ class PinnedWeek(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model of the registry."""
+    """A model of the registry.
+
+    `customer_id` is whose it is, None for everybody's; a customer's rests on `base_model_id`.
+    `flagged_at`: since when it has seen the data of somebody who consents no more.
+    """
 
     id: str
     programme_no: int
@@ -66,6 +76,11 @@ class Model(msgspec.Struct, frozen=True):
     object_key: str
     sha256: str
     created_at: datetime
+    customer_id: str | None = None
+    base_model_id: str | None = None
+    flagged_at: datetime | None = None
+    seen_from: int = 0
+    withdrawn: int = 0
 
 
 class NewModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,48 +95,24 @@ class NewModel(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Any]
     object_key: str
     sha256: str
+    customer_no: int | None = None
+    base_model_id: str | None = None
 
 
-class ForecastCustomer(msgspec.Struct, frozen=True):
-    """Whom to forecast, and their newest rolled week."""
+class OwnModel(msgspec.Struct, frozen=True):
+    """A customer's own model in use."""
 
     customer_no: int
     id: str
-    zone: str
-    last_slot: int
-    week: str | None
-    version: int | None
-
-
-class NewForecast(msgspec.Struct, frozen=True, kw_only=True):
-    """One target of one customer; `quantiles` rows are [q10, q50, q90, mean] per slot."""
-
-    customer_no: int
-    target: str
-    issued_at: datetime
-    model_id: str
-    week: str | None
-    version: int | None
-    data_through: int
-    start_slot: int
-    basis: str
-    quantiles: list[list[float]]
     object_key: str
+    sha256: str
 
 
-class Forecast(msgspec.Struct, frozen=True):
-    """The latest forecast of a customer and target."""
+class FlaggedChampion(msgspec.Struct, frozen=True):
+    """A champion that has seen the data of somebody who has withdrawn."""
 
-    target: str
-    issued_at: datetime
-    model_id: str
-    model_kind: str
-    week: str | None
-    version: int | None
-    data_through: int
-    start_slot: int
-    basis: str
-    quantiles: list[list[float]]
+    id: str
+    programme_no: int
 
 
 async def insert_run(db: Db, new: NewRun) -> bool:
@@ -170,15 +161,43 @@ async def withdrawn_members(db: Db, dataset_hash: str) -> int:
 async def insert_model(db: Db, new: NewModel) -> None:
     """Registers a model; a champion retires the one before it, in the caller's transaction."""
     if new.stage == "champion":
-        await execute(db, "models.retire_champion", new.programme_no)
+        await execute(db, "models.retire_champion", new.programme_no, new.customer_no)
     await execute(db, "models.insert_model", *msgspec.structs.astuple(new))
 
 
 async def promote_model(db: Db, model: Model) -> None:
     """Makes a model the champion; the one so far is retired, and may be promoted again. In the
-    caller's transaction."""
-    await execute(db, "models.retire_champion", model.programme_no)
-    await execute(db, "models.set_stage", model.id, "champion")
+    caller's transaction.
+
+    Raises Conflict: model_flagged for a model that has seen what it should not have, base_retired
+    for a customer's model that rests on another one than the programme's.
+    """
+    if model.flagged_at is not None and model.stage != "champion":
+        text = "it has seen the data of people who have withdrawn; train a new one instead"
+        raise Conflict("model_flagged", text)
+    if model.base_model_id is not None:
+        current = await champion(db, model.programme_no)
+        if current is None or current.id != model.base_model_id:
+            text = "it was made from a model that is not in use; promote that one first"
+            raise Conflict("base_retired", text)
+    if model.stage != "champion":
+        await execute(db, "models.make_room", model.id)
+        await execute(db, "models.promote", model.id)
+
+
+async def roll_back(db: Db, model: Model) -> Model:
+    """Puts the model to use again that served before a champion, which is retired; that one.
+
+    In the caller's transaction. Raises Conflict: not_serving, no_earlier_model.
+    """
+    if model.stage != "champion":
+        raise Conflict("not_serving", f"only a champion can be rolled back, this is {model.stage}")
+    before: str | None = await fetch_value(db, "models.model_before", model.id)
+    if before is None:
+        raise Conflict("no_earlier_model", "no earlier model that may serve is known")
+    await execute(db, "models.make_room", before)
+    await execute(db, "models.serve_again", before)
+    return await get_model(db, before)
 
 
 async def retire_model(db: Db, model: Model) -> None:
@@ -187,44 +206,69 @@ async def retire_model(db: Db, model: Model) -> None:
 
 
 async def list_models(
-    db: Db, after: tuple[datetime, str] | None, limit: int, within: Sequence[int] | None = None
+    db: Db,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    within: Sequence[int] | None = None,
+    scope: str | None = None,
 ) -> list[Model]:
-    """Models, newest first, of the programmes with the numbers in `within`."""
-    page = (*(after or (None, None)), None, limit, within)
+    """Models, newest first, of the programmes with the numbers in `within`; of scope `cohort`
+    everybody's, of `customer` those of single customers."""
+    page = (*(after or (None, None)), None, limit, within, scope)
     return await fetch(db, Model, "models.list_models", *page)
 
 
 async def get_model(db: Db, model_id: str) -> Model:
     """One model; raises NotFound."""
-    found = await fetch_one(db, Model, "models.list_models", None, None, model_id, 1, None)
+    found = await fetch_one(db, Model, "models.list_models", None, None, model_id, 1, None, None)
     if found is None:
         raise NotFound(f"model {model_id}")
     return found
 
 
 async def champion(db: Db, programme_no: int) -> Model | None:
-    """The model in use, None before the first run."""
-    return await fetch_one(db, Model, "models.champion", programme_no)
+    """The model in use for everybody; None before the first run, and when the last one was flagged
+    too long ago."""
+    return await fetch_one(db, Model, "models.champion", programme_no, FLAGGED_DAYS)
 
 
-async def forecast_customers(
-    db: Db, programme_no: int, only: Sequence[int] | None
-) -> list[ForecastCustomer]:
-    """Active customers with data, all of them or those with the numbers in `only`."""
-    chosen = None if only is None else list(only)
-    args = (programme_no, chosen)
-    return await fetch(db, ForecastCustomer, "models.forecast_customers", *args)
+async def own_champions(db: Db, base: Model, customers: Sequence[int]) -> dict[int, OwnModel]:
+    """Models of single customers that rest on `base` and may serve, by the customers' numbers."""
+    args = (base.id, list(customers), FLAGGED_DAYS)
+    found = await fetch(db, OwnModel, "models.own_champions", *args)
+    return {each.customer_no: each for each in found}
 
 
-async def upsert_forecasts(db: Db, new: Sequence[NewForecast]) -> None:
-    """Stores the latest forecasts."""
-    for forecast in new:
-        await execute(db, "models.upsert_forecast", *msgspec.structs.astuple(forecast))
+async def retire_own(db: Db, programme_no: int, customer_no: int) -> None:
+    """A customer's own model serves no more; the programme's does."""
+    await execute(db, "models.retire_champion", programme_no, customer_no)
 
 
-async def latest_forecast(db: Db, customer_no: int, target: str) -> Forecast:
-    """The latest forecast; raises NotFound."""
-    found = await fetch_one(db, Forecast, "models.forecast_of", customer_no, target)
-    if found is None:
-        raise NotFound(f"a forecast of {target}")
-    return found
+async def customer_weeks(db: Db, customer_no: int, since_week: str) -> list[PinnedWeek]:
+    """Finished weeks of one customer that training may read now."""
+    return await fetch(db, PinnedWeek, "models.customer_weeks", customer_no, since_week)
+
+
+async def flag_models_of(db: Db, customer_no: int) -> int:
+    """Flags all models that have seen a customer's data, and those that rest on them; how many.
+
+    To be called in the transaction that ends the consent or erases the customer. A repeat changes
+    nothing.
+    """
+    return await execute(db, "models.flag_models_of", customer_no)
+
+
+async def flag_withdrawn(db: Db, model_id: str | None = None) -> int:
+    """The same for everybody who does not consent any more or is gone, of one model or of all:
+    whatever was missed."""
+    return await execute(db, "models.flag_withdrawn", model_id)
+
+
+async def flagged_champions(db: Db) -> list[FlaggedChampion]:
+    """Programmes whose model wants to be trained anew without somebody's data."""
+    return await fetch(db, FlaggedChampion, "models.flagged_champions")
+
+
+async def retire_overdue(db: Db) -> int:
+    """Retires champions that were flagged longer ago than they may serve; how many."""
+    return await execute(db, "models.retire_overdue", FLAGGED_DAYS)

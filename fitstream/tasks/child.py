@@ -17,7 +17,12 @@ Task = Callable[[JobContext], Awaitable[None]]
 TASKS = {
     "cohort_prepare": "fitstream.tasks.cohort_prepare:cohort_prepare",
     "train_cohort": "fitstream.tasks.train_cohort:train_cohort",
+    "customer_prepare": "fitstream.tasks.customer_prepare:customer_prepare",
+    "train_customer": "fitstream.tasks.train_customer:train_customer",
+    "train_candidate": "fitstream.tasks.train_candidate:train_candidate",
     "forecast": "fitstream.tasks.forecasts:forecast",
+    "forecast_today": "fitstream.tasks.today:forecast_today",
+    "score_forecasts": "fitstream.tasks.score_forecasts:score_forecasts",
     "upload_check": "fitstream.tasks.upload_check:upload_check",
     "upload_ingest": "fitstream.tasks.upload_ingest:upload_ingest",
     "upload_undo": "fitstream.tasks.upload_undo:upload_undo",
@@ -31,7 +36,7 @@ async def run_job(settings: Settings, stop: asyncio.Event, job_id: str, epoch: i
     async with open_repo(settings) as repo, open_store(settings) as store:
         async with repo.connection() as db:
             job = await jobs.claimed(db, job_id, epoch)
-        task = asyncio.ensure_future(_task(job)(JobContext(job, repo, store, settings)))
+        task = asyncio.ensure_future(task_of(job)(JobContext(job, repo, store, settings)))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -41,7 +46,8 @@ async def run_job(settings: Settings, stop: asyncio.Event, job_id: str, epoch: i
         await task
 
 
-def _task(job: ClaimedJob) -> Task:
+def task_of(job: ClaimedJob) -> Task:
+    """What does jobs of this kind. Raises Rejected(unknown_job)."""
     if job.kind not in TASKS:
         raise Rejected("unknown_job", f"no worker of this version knows jobs of kind {job.kind}")
     module, _, name = TASKS[job.kind].partition(":")

@@ -29,6 +29,13 @@ class JobContext:
             raise ValueError(f"job {self.job.id} names no programme")
         return self.job.programme_no
 
+    @property
+    def customer_no(self) -> int:
+        """The customer that the job is for."""
+        if self.job.customer_no is None:
+            raise ValueError(f"job {self.job.id} names no customer")
+        return self.job.customer_no
+
     def now(self) -> datetime:
         """The current instant, moved by the test setting for clock jumps."""
         return datetime.now(UTC) + timedelta(seconds=self.settings.clock_offset_s)

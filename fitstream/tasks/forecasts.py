@@ -16,7 +16,7 @@ from fitstream.repo.models import Model
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.history import HISTORY_DAYS, Whose, history, quarter_of, wall_clock
 from fitstream.tasks.issuing import About, ends_of, issue, publish
-from fitstream.tasks.stored_model import load_model
+from fitstream.tasks.stored_model import OwnBlend, load_model, own_models
 from fitstream.trainer.data import Series
 from fitstream.trainer.forecast import Forecast, Request, forecast_many
 
@@ -90,16 +90,36 @@ async def _forecast_group(
     horizons = _horizons(context)
     most = max(SLOTS[horizon] for horizon in horizons)
     requests = [await _request(context, customer, (start, most)) for customer in group]
-    found = await asyncio.to_thread(forecast_many, model, requests)
+    own = await own_models(context, (champion, model), [each.customer_no for each in group])
+    found = await asyncio.to_thread(
+        _forecast_each, model, own, list(zip(group, requests, strict=True))
+    )
     rows: list[NewForecast] = []
     for customer, made in zip(group, found, strict=True):
         through = _data_through(customer, made, start)
+        used = own[customer.customer_no].id if customer.customer_no in own else champion.id
         for horizon in horizons:
-            about = About(horizon, champion.id, issued_at, start, SLOTS[horizon], through)
+            about = About(horizon, used, issued_at, start, SLOTS[horizon], through)
             rows += await issue(context, customer, made, about)
     async with context.repo.transaction() as db:
         await publish(db, rows, ends_of(rows))
     return len(rows)
+
+
+def _forecast_each(
+    model: Any,
+    own: dict[int, OwnBlend],
+    wanted: list[tuple[ForecastCustomer, Request]],
+) -> list[Forecast]:
+    """Everybody by the programme's model at once, and who has one of their own by that."""
+    shared = [request for customer, request in wanted if customer.customer_no not in own]
+    found = iter(forecast_many(model, shared))
+    return [
+        forecast_many(own[customer.customer_no].model, [request])[0]
+        if customer.customer_no in own
+        else next(found)
+        for customer, request in wanted
+    ]
 
 
 async def _request(

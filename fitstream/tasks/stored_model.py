@@ -1,23 +1,61 @@
 """A registered model as it lies in S3, checked against what was registered."""
 
 import asyncio
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any, NamedTuple
 
 import msgspec
 
-from fitstream.errors import Rejected
-from fitstream.repo.models import Model
+from fitstream.errors import NotFound, Rejected
+from fitstream.logs import get
+from fitstream.repo import models
+from fitstream.repo.models import Model, OwnModel
 from fitstream.store import Store
+from fitstream.tasks.context import JobContext
 from fitstream.trainer import registry
 from fitstream.trainer.models.blend import Blend
+
+log = get(__name__)
+
+
+class OwnBlend(NamedTuple):
+    """A customer's own model, ready to serve."""
+
+    id: str
+    model: Blend
+
+
+async def own_models(
+    context: JobContext, served: tuple[Model, Blend], customers: Sequence[int]
+) -> dict[int, OwnBlend]:
+    """Own models of customers on top of the programme's, by their numbers; one that cannot be read
+    is passed over, and the programme's serves."""
+    base, model = served
+    async with context.repo.connection() as db:
+        own = await models.own_champions(db, base, customers)
+    found: dict[int, OwnBlend] = {}
+    for customer_no, each in own.items():
+        try:
+            tensors, card = await _read(context.store, each)
+            loaded = await asyncio.to_thread(registry.load_own, tensors, card, model)
+        except (Rejected, NotFound) as error:
+            log.warning("model_unreadable", model=each.id, detail=str(error))
+            continue
+        found[customer_no] = OwnBlend(each.id, loaded)
+    return found
 
 
 async def load_model(store: Store, model: Model) -> Blend:
     """The model ready to serve. Raises Rejected when it is not what was registered or cannot be
     read by this version, NotFound when it is gone."""
+    tensors, card = await _read(store, model)
+    return await asyncio.to_thread(registry.load, tensors, card)
+
+
+async def _read(store: Store, model: Model | OwnModel) -> tuple[bytes, dict[str, Any]]:
     tensors = await store.get(model.object_key)
     if sha256(tensors).hexdigest() != model.sha256:
         raise Rejected("model_differs", f"{model.object_key} is not what was registered")
     card_key = model.object_key.replace("model.safetensors", "card.json")
-    card = msgspec.json.decode(await store.get(card_key))
-    return await asyncio.to_thread(registry.load, tensors, card)
+    return tensors, msgspec.json.decode(await store.get(card_key))

@@ -1,52 +1,160 @@
-"""A cohort run: read the pinned dataset, train, register the model, order its first forecasts."""
+"""A cohort run: fix the plan, wait for the candidates, judge, register, order the first forecasts.
+
+The job is done in several stretches. Between them it waits for its candidates, which are jobs of
+their own, so that all workers help with one search; what it has fixed and found so far lies in
+Postgres, and whichever worker goes on with it comes to the same result.
+"""
 
 import asyncio
-import os
-import stat
-import tempfile
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from time import process_time
 
 import msgspec
 
-from fitstream.crash import crash_point
 from fitstream.errors import NotFound, Rejected
-from fitstream.ids import new_id
 from fitstream.logs import get
-from fitstream.repo import jobs, models
-from fitstream.repo.jobs import NewJob
-from fitstream.repo.models import NewModel
-from fitstream.tasks.cohort_prepare import folder
+from fitstream.repo import jobs, models, training
+from fitstream.repo.jobs import CANDIDATE, Child, NewJob
+from fitstream.repo.training import RunPlan
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.dataset import read_dataset
+from fitstream.tasks.memory import limit_training
+from fitstream.tasks.registering import finish_without_model, register_cohort
 from fitstream.tasks.stored_model import load_model
-from fitstream.trainer import data, fit, registry
+from fitstream.tasks.train_candidate import Candidate
+from fitstream.trainer import fit
+from fitstream.trainer.automl import SearchPlan, Trial
+from fitstream.trainer.checkpoint import State, decode_weights
+from fitstream.trainer.data import Series
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.recipe import Recipe
-from fitstream.trainer.registry import Artifact
-from fitstream.trainer.report import CohortRun
-from fitstream.trainer.training import use_threads
+from fitstream.trainer.report import CohortRun, not_enough
+from fitstream.trainer.search import next_trials, trials_of
+from fitstream.trainer.training import CPU, use_threads
 
 log = get(__name__)
 
 
 async def train_cohort(context: JobContext) -> None:
-    """Ends with a champion, or with the reason why the data does not suffice."""
-    recipe = msgspec.convert(context.job.payload["recipe"], Recipe)
-    dataset_hash = str(context.job.payload["dataset_hash"])
-    if await _is_withdrawn(context, dataset_hash, recipe):
+    """Ends with a model, with the reason why there is none, or waiting for its candidates."""
+    async with context.repo.connection() as db:
+        planned = await training.run_plan(db, context.job.id)
+        children = [c for c in await jobs.children_of(db, context.job.id) if c.kind == CANDIDATE]
+    recipe = msgspec.convert(planned.recipe, Recipe)
+    if await _is_withdrawn(context, planned.dataset_hash, recipe):
         return
-    home = folder(context.programme_no, dataset_hash)
-    keys = [key async for key in context.store.list_keys(f"{home}/part-")]
-    parts = [await context.store.get(key) for key in keys]
-    series = await asyncio.to_thread(data.load, parts)
-    checkpoint = _checkpoint_of(context.job.id)
-    champion = await _champion(context)
-    run = await asyncio.to_thread(_train, context, series, (recipe, champion), checkpoint)
-    if run.artifact is None:
-        await _finish_without_model(context, run)
+    if broken := [child for child in children if child.state in ("failed", "cancelled")]:
+        await _give_up(context, broken[0])
+        return
+    limit_training(context.settings, CPU)  # nothing but candidates is trained on a GPU
+    use_threads(context.settings.train_threads)
+    if planned.plan is not None:
+        await _go_on(context, planned, children)
     else:
-        await _register(context, run.artifact, dataset_hash)
-    checkpoint.unlink(missing_ok=True)
+        await _begin(context, planned)
+
+
+async def _begin(context: JobContext, planned: RunPlan) -> None:
+    """The first stretch: the plan, and the candidates of the first rung."""
+    recipe = msgspec.convert(planned.recipe, Recipe)
+    series = await read_dataset(context.store, context.programme_no, planned.dataset_hash)
+    if recipe.budget_s < context.settings.train_share_from_s:
+        await _do_here(context, series, recipe)
+        return
+    context.tell(phase="planning")
+    plan = await asyncio.to_thread(fit.plan_search, series, recipe)
+    if plan is None:
+        await finish_without_model(context, not_enough(series, recipe))
+    elif not next_trials(plan, ()):
+        await _conclude(context, series, (plan, recipe), {})
+    else:
+        await _order(context, plan, ())
+
+
+async def _do_here(context: JobContext, series: Mapping[str, Series], recipe: Recipe) -> None:
+    """A search so small that processes of their own would take longer than its candidates."""
+    champion = await _champion(context)
+
+    def tell(epoch: int, epochs: int, loss: float) -> None:
+        context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))
+
+    run = await asyncio.to_thread(fit.train_cohort, series, recipe, tell, champion)
+    await _finish(context, run)
+
+
+async def _order(context: JobContext, plan: SearchPlan, done: Sequence[Trial]) -> None:
+    """Inserts the candidates of the next rung and waits for them, in one transaction."""
+    children = [
+        NewJob(
+            kind=CANDIDATE,
+            queue="train",
+            dedupe_key=f"trial:{context.job.id}:{rung}:{target}:{number}",
+            payload=msgspec.to_builtins(
+                Candidate(target, rung, number, plan.plan.shapes[number].name)
+            ),
+            programme_no=context.programme_no,
+            parent_id=context.job.id,
+        )
+        for target, rung, number in next_trials(plan, done)
+    ]
+    progress = {"phase": "search", "candidates": len(done), "of": trials_of(plan)}
+    async with context.repo.transaction() as db:
+        await training.fix_plan(db, context.job.id, msgspec.to_builtins(plan))
+        await jobs.wait_for_children(db, context.job, children, progress)
+
+
+async def _go_on(context: JobContext, planned: RunPlan, children: Sequence[Child]) -> None:
+    """A later stretch: the next rung, or the end of the search."""
+    plan = msgspec.convert(planned.plan, SearchPlan)
+    recipe = msgspec.convert(planned.recipe, Recipe)
+    found = {
+        child.id: msgspec.convert(child.result["trial"], Trial)
+        for child in children
+        if child.state == "succeeded"
+    }
+    if next_trials(plan, tuple(found.values())):
+        await _order(context, plan, tuple(found.values()))
+        return
+    last = [job_id for job_id, trial in found.items() if trial.rung == len(plan.plan.rungs) - 1]
+    async with context.repo.connection() as db:
+        states = await training.trial_states(db, last)
+    context.tell(phase="judging", candidates=len(found), of=trials_of(plan))
+    series = await read_dataset(context.store, context.programme_no, planned.dataset_hash)
+    weights = {job_id: decode_weights(state) for job_id, state in states.items()}
+    trials = {job_id: (trial, weights.get(job_id)) for job_id, trial in found.items()}
+    await _conclude(context, series, (plan, recipe), trials)
+
+
+async def _conclude(
+    context: JobContext,
+    series: Mapping[str, Series],
+    planned: tuple[SearchPlan, Recipe],
+    trials: Mapping[str, tuple[Trial, State | None]],
+) -> None:
+    champion = await _champion(context)
+    done = list(trials.values())
+    run = await asyncio.to_thread(fit.conclude_search, series, planned, done, champion)
+    async with context.repo.connection() as db:
+        started_at = (await jobs.get_job(db, context.job.id)).started_at or context.now()
+    taken = (context.now() - started_at).total_seconds()
+    spent = sum(trial.seconds for trial, _ in done) + process_time()
+    await _finish(context, fit.priced(run, taken, spent))
+
+
+async def _finish(context: JobContext, run: CohortRun) -> None:
+    if run.artifact is None:
+        await finish_without_model(context, run)
+    else:
+        await register_cohort(context, run.artifact)
+
+
+async def _give_up(context: JobContext, broken: Child) -> None:
+    """A candidate has failed: the others are cancelled, and the run has failed with its words."""
+    name = f"{broken.payload.get('target')}, {broken.payload.get('name')}"
+    words = broken.error or "it was cancelled"
+    async with context.repo.transaction() as db:
+        await jobs.cancel_children(db, context.job.id)
+        await jobs.finish_job(db, context.job, "failed", {}, f"candidate {name}: {words}")
 
 
 async def _is_withdrawn(context: JobContext, dataset_hash: str, recipe: Recipe) -> bool:
@@ -65,93 +173,22 @@ async def _is_withdrawn(context: JobContext, dataset_hash: str, recipe: Recipe) 
             payload={"targets": recipe.targets, "budget_s": recipe.budget_s},
         )
         await jobs.insert_job(db, new)
+        await jobs.cancel_children(db, context.job.id)
+        await training.forget_trials(db, context.job.id)
         await models.finish_run(db, context.job.id, {"verdict": verdict}, None)
         await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
     return True
 
 
-def _checkpoint_of(job_id: str) -> Path:
-    """Where a killed run goes on from: a folder of this machine that only we may write to."""
-    home = Path(tempfile.gettempdir()) / f"fitstream-{os.getuid()}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    found = home.lstat()
-    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-        raise PermissionError(f"{home} is not a folder of ours")
-    home.chmod(0o700)
-    return home / f"{job_id}.safetensors"
-
-
 async def _champion(context: JobContext) -> Blend | None:
-    """The model in use, to be beaten; None without one that this version can read."""
+    """The model in use, to be beaten; None without one that this version can read, and where it is
+    to be replaced in any case because it has seen data that it should not have."""
     async with context.repo.connection() as db:
         current = await models.champion(db, context.programme_no)
-    if current is None:
+    if current is None or current.flagged_at is not None:
         return None
     try:
         return await load_model(context.store, current)
     except (Rejected, NotFound) as error:
         log.warning("champion_unreadable", model=current.id, detail=str(error))
         return None
-
-
-def _train(
-    context: JobContext,
-    series: dict[str, Any],
-    given: tuple[Recipe, Blend | None],
-    checkpoint: Path,
-) -> CohortRun:
-    """Runs in a thread: the loop stays free for a stop."""
-    recipe, champion = given
-    use_threads(context.settings.train_threads)
-
-    def tell(epoch: int, epochs: int, loss: float) -> None:
-        context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))
-
-    return fit.train_cohort(series, recipe, tell, checkpoint, champion)
-
-
-async def _finish_without_model(context: JobContext, run: CohortRun) -> None:
-    async with context.repo.transaction() as db:
-        await models.finish_run(db, context.job.id, run.card_report(), None)
-        await jobs.finish_job(db, context.job, "succeeded", {"verdict": run.verdict})
-
-
-async def _register(context: JobContext, artifact: Artifact, dataset_hash: str) -> None:
-    created_at = context.now()
-    model_id = new_id("mod")
-    tensors, card = registry.dump(
-        artifact, dataset_hash=dataset_hash, created_at=created_at.isoformat()
-    )
-    key = f"models/{model_id}/model.safetensors"
-    stored = await context.store.put_new(key, tensors)
-    await context.store.put_new(f"models/{model_id}/card.json", msgspec.json.encode(card))
-    metrics = dict(artifact.report)
-    new_model = NewModel(
-        id=model_id,
-        programme_no=context.programme_no,
-        kind=artifact.model.kind,
-        stage="champion",
-        job_id=context.job.id,
-        dataset_hash=dataset_hash,
-        metrics=metrics,
-        object_key=key,
-        sha256=stored.sha256,
-    )
-    forecasts = NewJob(
-        kind="forecast",
-        queue="forecast",
-        dedupe_key=f"forecast:model:{model_id}",
-        payload={"customers": None},
-        programme_no=context.programme_no,
-        parent_id=context.job.id,
-    )
-    crash_point("worker_before_commit")
-    async with context.repo.transaction() as db:
-        if not metrics["replaces"]:
-            new_model = msgspec.structs.replace(new_model, stage="challenger")
-        await models.insert_model(db, new_model)
-        await models.finish_run(db, context.job.id, metrics, model_id)
-        if new_model.stage == "champion":
-            await jobs.insert_job(db, forecasts)
-        await jobs.finish_job(db, context.job, "succeeded", {"model": model_id})
-    crash_point("worker_after_commit")

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from fitstream.repo import idempotency, jobs, links, oauth, throttle
+from fitstream.repo import idempotency, jobs, links, models, oauth, throttle, training
 from fitstream.repo.migrate import make_partitions
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.old_jobs import forget_jobs
@@ -15,6 +15,8 @@ async def upkeep(context: JobContext) -> None:
         await make_partitions(db, context.now().date())
         await links.forget_links(db, context.now())
         await jobs.forget_letters(db)
+        await models.flag_withdrawn(db)
+        await training.forget_old_trials(db, context.settings.job_keep_days)
         await throttle.forget(db)
         await idempotency.forget_answers(db)
         await oauth.forget_old(db, context.now() - timedelta(days=1))

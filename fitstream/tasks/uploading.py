@@ -3,7 +3,6 @@
 Each runs in a child process that has a limit of memory: whatever a file does, it does to that one.
 """
 
-import resource
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from fitstream.repo.database import Db
 from fitstream.repo.uploads import Upload, WearerRow
 from fitstream.settings import Settings
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.memory import limit_memory
 from fitstream.uploads.judging import Wearer
 from fitstream.uploads.mapper import Mapper, bind
 from fitstream.uploads.opening import open_table
@@ -48,7 +48,7 @@ async def claimed_upload(context: JobContext, phase: str) -> Upload:
 @asynccontextmanager
 async def file_of(context: JobContext, upload: Upload) -> AsyncIterator[Path]:
     """The file on this machine, gone afterwards; memory is limited from here on."""
-    limit_memory(context.settings)
+    limit_memory(context.settings.upload_memory_bytes)
     with TemporaryDirectory(prefix="fitstream-upload-") as folder:
         path = Path(folder) / "file"
         await context.store.get_file(upload.object_key, path)
@@ -57,14 +57,6 @@ async def file_of(context: JobContext, upload: Upload) -> AsyncIterator[Path]:
         except MemoryError as error:
             text = "the file needs more memory than a job may take; send it in parts"
             raise Rejected("file_too_large", text, 422) from error
-
-
-def limit_memory(settings: Settings) -> None:
-    """No allocation beyond the limit succeeds in this process any more."""
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = settings.upload_memory_bytes
-    soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def table_of(path: Path, upload: Upload, settings: Settings) -> TableFile:

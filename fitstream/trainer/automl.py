@@ -13,6 +13,7 @@ import numpy as np
 from fitstream.trainer.data import SLOTS, Floats
 from fitstream.trainer.metrics import wql
 from fitstream.trainer.models.blend import blend
+from fitstream.trainer.models.kernel import Kernel
 from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.windows import Reach
 
@@ -50,6 +51,17 @@ class Plan(msgspec.Struct, frozen=True):
 
     shapes: tuple[Shape, ...]
     rungs: tuple[Rung, ...]
+
+
+class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is fixed before the first candidate is trained, wherever the candidates are.
+
+    `kernels` of all targets with days enough; `trainable` names those with something to learn from.
+    """
+
+    plan: Plan
+    kernels: dict[str, Kernel]
+    trainable: tuple[str, ...]
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,23 +1,22 @@
-"""Checkpoints of a fit: safetensors with the progress as JSON in its header, replaced as a whole.
+"""Checkpoints of a fit as bytes: safetensors with the progress as JSON in its header.
 
-Must never unpickle anything, and must not resume from another recipe or other data.
+Must never unpickle anything, must not resume from another recipe or other data, and must do no I/O.
 """
 
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 State = dict[str, Tensor]
 WORST = sys.float_info.max  # a score that was never finite; JSON has no infinity
+_HEADER = "fit"
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """Where the fit of one target stands."""
+    """Where the fit of one candidate stands."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -27,39 +26,44 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class Header(msgspec.Struct, kw_only=True):
-    """What a checkpoint belongs to and how far each target has come."""
+    """What a checkpoint belongs to, how far it has come, and the CPU-seconds that took."""
 
     run_key: str
-    progress: dict[str, Progress]
+    progress: Progress
+    seconds: float = 0.0
 
 
-def write_checkpoint(path: Path, header: Header, states: Mapping[str, State]) -> None:
-    """Replaces the file by the states of all targets; a reader sees the old or the new one."""
-    tensors = {
-        f"{target}/{name}": tensor.contiguous()
-        for target, state in states.items()
-        for name, tensor in state.items()
-    }
-    metadata = {"fit": msgspec.json.encode(header).decode()}
-    draft = path.with_name(path.name + ".tmp")
-    save_file(tensors, draft, metadata=metadata)
-    draft.replace(path)
+def encode_checkpoint(header: Header, state: State) -> bytes:
+    """A fit on its way; equal fits give equal bytes."""
+    tensors = {name: tensor.contiguous() for name, tensor in sorted(state.items())}
+    return save(tensors, metadata={_HEADER: msgspec.json.encode(header).decode()})
 
 
-def read_checkpoint(path: Path, run_key: str) -> tuple[dict[str, Progress], dict[str, State]]:
-    """Progress and states by target; empty when there is no readable file of this very run."""
-    if not path.exists():
-        return {}, {}
+def decode_checkpoint(body: bytes | None, run_key: str) -> tuple[Header, State] | None:
+    """Header and state; None for bytes that are no checkpoint of this very run."""
+    if body is None:
+        return None
     try:
-        with safe_open(path, framework="pt") as file:
-            header = msgspec.json.decode((file.metadata() or {}).get("fit", ""), type=Header)
-            if header.run_key != run_key:
-                return {}, {}
-            states: dict[str, State] = {target: {} for target in header.progress}
-            names: list[str] = list(file.keys())
-            for key in names:
-                target, _, name = key.partition("/")
-                states[target][name] = file.get_tensor(key)
-    except (SafetensorError, msgspec.MsgspecError):
-        return {}, {}
-    return header.progress, states
+        header = _header_of(body)
+        return (header, load(body)) if header.run_key == run_key else None
+    except (SafetensorError, msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _header_of(body: bytes) -> Header:
+    """The header of safetensors: eight bytes of length, then JSON."""
+    size = int.from_bytes(body[:8], "little")
+    found = msgspec.json.decode(body[8 : 8 + size], type=dict[str, dict[str, object]])
+    text = str(found.get("__metadata__", {}).get(_HEADER, ""))
+    return msgspec.json.decode(text, type=Header)
+
+
+def encode_weights(state: State) -> bytes:
+    """The weights of a network alone; equal weights give equal bytes."""
+    return save({name: tensor.contiguous() for name, tensor in sorted(state.items())})
+
+
+def decode_weights(body: bytes) -> State:
+    """Inverse of `encode_weights`. Raises SafetensorError."""
+    found: State = load(body)
+    return found

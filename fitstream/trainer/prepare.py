@@ -42,14 +42,25 @@ class Prepared:
         return len(self.train) > 0 and len(self.stop) > 0
 
 
-def prepare(series: Mapping[str, Series], target: str, split: Split, recipe: Recipe) -> Prepared:
-    """Kernel and cohort of a target, chosen without its test days."""
+def prepare(
+    series: Mapping[str, Series],
+    target: str,
+    split: Split,
+    recipe: Recipe,
+    kernel: Kernel | None = None,
+) -> Prepared:
+    """Kernel and cohort of a target, chosen without its test days.
+
+    A `kernel` that was chosen before is taken as it is: choosing is most of the work.
+    """
     started = perf_counter()
     held_out = (*split.validation, *split.test)
     start = START[target]
     base = climatology_before(series, target, held_out, (start, recipe))
-    issues = thin(recent(split, 2 * recipe.test_days), KERNEL_WINDOWS)
-    kernel = choose_kernel(make_windows(series, base.look(target), issues), units(issues), start)
+    if kernel is None:
+        issues = thin(recent(split, 2 * recipe.test_days), KERNEL_WINDOWS)
+        windows = make_windows(series, base.look(target), issues)
+        kernel = choose_kernel(windows, units(issues), start)
     base = Climatology(recipe.reach, {target: kernel}, base.pool, base.cohorts)
     train = make_windows(series, base.look(target), thin(split.train, recipe.max_windows))
     train = train.take(np.flatnonzero(own_history(train)))

@@ -21,11 +21,13 @@ from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology
 from fitstream.trainer.models.kernel import PARTS, Kernel
 from fitstream.trainer.models.shape import Shape
-from fitstream.trainer.recipe import Recipe, recipe_hash
+from fitstream.trainer.overlay import Adapted, overlay
+from fitstream.trainer.recipe import CustomerRecipe, Recipe, customer_recipe_hash, recipe_hash
 from fitstream.trainer.windows import Reach
 
 FORMAT = 2
 FIRST_FORMAT = 1
+OWN_KIND = "adapted"
 
 # RuntimeError: weights that do not fit the network of the card
 _UNREADABLE = (
@@ -76,14 +78,72 @@ def dump(artifact: Artifact, *, dataset_hash: str, created_at: str) -> tuple[byt
         "recipe_hash": recipe_hash(artifact.recipe),
         "reach": {"days": base.reach.days, "slots": base.reach.slots},
         "kernels": {target: msgspec.to_builtins(k) for target, k in base.kernels.items()},
-        "members": {
-            target: [{"shape": msgspec.to_builtins(m.shape), "weight": m.weight} for m in group]
-            for target, group in model.members.items()
-        },
+        "members": {target: _shares(group) for target, group in model.members.items()},
         "day_ratios": {target: list(each) for target, each in model.day_ratios.items()},
         **artifact.report,
     }
     return save_tensors({name: np.ascontiguousarray(t) for name, t in tensors.items()}), card
+
+
+def dump_own(
+    adapted: Mapping[str, Adapted], recipe: CustomerRecipe, report: Mapping[str, Any]
+) -> tuple[bytes, dict[str, Any]]:
+    """Bytes and card of one person's model: only what differs from the cohort's model it rests on,
+    nothing of other people's days."""
+    tensors: Arrays = {}
+    for target, each in adapted.items():
+        tensors[f"{target}/calibration"] = each.calibration.moves
+        for number, member in enumerate(each.members):
+            for name, tensor in member.network.state_dict().items():
+                tensors[f"{target}/network.{number}/{name}"] = tensor.detach().numpy()
+    card: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": OWN_KIND,
+        "targets": list(adapted),
+        "recipe": msgspec.to_builtins(recipe),
+        "recipe_hash": customer_recipe_hash(recipe),
+        "kernels": {target: msgspec.to_builtins(each.kernel) for target, each in adapted.items()},
+        "members": {target: _shares(each.members) for target, each in adapted.items()},
+        "day_ratios": {target: list(each.ratios) for target, each in adapted.items()},
+        **report,
+    }
+    return save_tensors({name: np.ascontiguousarray(t) for name, t in tensors.items()}), card
+
+
+def load_own(tensors: bytes, card: Mapping[str, Any], base: Blend) -> Blend:
+    """One person's model on top of the cohort's that it was made from. Raises Rejected for a card
+    or bytes this version cannot read."""
+    try:
+        if (card["format"], card["kind"]) != (FORMAT, OWN_KIND):
+            raise Rejected("model_format", f"this is no person's model: {card['kind']}")
+        return overlay(base, _adapted(load_tensors(tensors), card, base))
+    except _UNREADABLE as error:
+        raise Rejected("model_unreadable", f"the model cannot be read: {error}") from error
+
+
+def _adapted(arrays: Arrays, card: Mapping[str, Any], base: Blend) -> dict[str, Adapted]:
+    return {
+        target: Adapted(
+            kernel=msgspec.convert(kernel, Kernel),
+            members=tuple(
+                # a network keeps the kernel it was first trained on
+                _member(
+                    arrays,
+                    f"{target}/network.{number}/",
+                    each,
+                    (base.base.kernels[target], base.reach),
+                )
+                for number, each in enumerate(card["members"][target])
+            ),
+            calibration=Calibration(arrays[f"{target}/calibration"]),
+            ratios=(float(card["day_ratios"][target][0]), float(card["day_ratios"][target][1])),
+        )
+        for target, kernel in card["kernels"].items()
+    }
+
+
+def _shares(members: tuple[Member, ...]) -> list[dict[str, Any]]:
+    return [{"shape": msgspec.to_builtins(m.shape), "weight": m.weight} for m in members]
 
 
 def load(tensors: bytes, card: Mapping[str, Any]) -> Blend:

@@ -20,6 +20,7 @@ from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.kernel import Kernel
 from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.slices import by_part, by_slice, overall
 from fitstream.trainer.splits import MIN_COHORT_DAYS, Split
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ LIMITS = (
     "days between; neighbouring days of a person are alike.",
     "Where many slots hold one value, such as zero steps, q10 lies on it and an 80 % interval "
     "rightly covers more than 80 %.",
+    "The model holds tables of how up to 64 people's days go, as quantiles under pseudonyms; who "
+    "withdraws flags it, and it is trained anew without them.",
 )
 METRICS = ("wql", "mase", "rmse", "coverage", "hourly_wape", "daily_wape")
 _DIGITS = 5
@@ -55,6 +58,7 @@ class Outcome:
     split: Split
     gate_days: Held | None
     test: Held
+    week_ahead: Held
     trials: tuple[Trial, ...]
     shapes: tuple[Shape, ...]
     members: tuple[Member, ...]
@@ -151,7 +155,7 @@ def write_report(
         champions=champions,
         leaderboard=[row for o in outcomes for row in _rows(o)],
         trials=[row for o in outcomes for row in _trials(o)],
-        metrics={o.target: _metrics(o) for o in outcomes},
+        metrics={o.target: _metrics(series, o) for o in outcomes},
         counts={
             "customers": len(series),
             "wear_days": sum(int(each.wear.sum()) for each in series.values()),
@@ -210,7 +214,7 @@ def _trials(outcome: Outcome) -> list[dict[str, Any]]:
     return rows
 
 
-def _metrics(outcome: Outcome) -> dict[str, Any]:
+def _metrics(series: Mapping[str, Series], outcome: Outcome) -> dict[str, Any]:
     test = outcome.test
     scores = {kind: test.scores(kind) for kind in test.forecasts}
     against = {
@@ -223,11 +227,29 @@ def _metrics(outcome: Outcome) -> dict[str, Any]:
     return {
         "test": {k: {name: plain(v) for name, v in each.items()} for k, each in scores.items()},
         "test_against": against,
+        "horizons": _horizons(outcome),
+        "parts": by_part(test, [*_beside(outcome)]),
+        "slices": by_slice(series, test, [*_beside(outcome)]),
         "validation_gate": {name: interval_of(each) for name, each in outcome.gate().items()},
         "kernel": msgspec.to_builtins(outcome.kernel),
         "calibration": outcome.tuned[outcome.champion].calibration.moves.round(4).tolist(),
         "day_ratios": [plain(ratio) for ratio in outcome.tuned[outcome.champion].ratios],
     }
+
+
+def _beside(outcome: Outcome) -> tuple[str, ...]:
+    """Who serves, and whom to compare it with."""
+    return (outcome.champion, "climatology", "naive_week")
+
+
+def _horizons(outcome: Outcome) -> list[dict[str, Any]]:
+    """The day after what is known, and the last day of the week after."""
+    models = _beside(outcome)
+    return [
+        {"horizon": "the next day", "days_between": 0, "wql": overall(outcome.test, models)},
+        {"horizon": "the day a week ahead", "days_between": 6,
+         "wql": overall(outcome.week_ahead, models)},
+    ]  # fmt: skip
 
 
 def _gate_sentence(outcomes: Sequence[Outcome]) -> str:

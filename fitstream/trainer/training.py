@@ -7,29 +7,36 @@ must not see a test day.
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fitstream.errors import Rejected
 from fitstream.trainer.checkpoint import WORST, Progress, State
 from fitstream.trainer.data import Floats
 from fitstream.trainer.metrics import LEVELS, wql
 from fitstream.trainer.models.head import PREFIX
 from fitstream.trainer.models.kernel import Kernel
-from fitstream.trainer.models.network import Network, make_network, predict_network, run_network
+from fitstream.trainer.models.network import Network, make_network, predict_network
 from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.windows import Windows
 
 MEAN_SHARE = 0.01
 SMOOTHING = 0.03  # of the running average of the weights, per step
 BATCH_WINDOWS = 16
+ADAPTED = (PREFIX, "query", "key")  # what a trained network may change for one person
+CPU, CUDA = "cpu", "cuda"
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One network's fit: what to start from, windows to learn from, and windows to stop by."""
+    """One network's fit: what to start from, windows to learn from, and windows to stop by.
+
+    `begin` is a trained network to go on from, of which only `ADAPTED` parts move then.
+    """
 
     kernel: Kernel
     shape: Shape
@@ -37,6 +44,8 @@ class Task:
     validation: Windows
     seed: int
     patience: int = 6
+    device: str = CPU
+    begin: Network | None = None
 
 
 @dataclass(eq=False)
@@ -57,15 +66,27 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def device_of(wanted: str) -> str:
+    """Where networks are trained: `auto` means on a GPU where there is one.
+
+    Raises Rejected(no_gpu) for `cuda` on a machine without. Forecasts, and with them every score
+    that decides anything, are computed on the CPU in any case.
+    """
+    has_gpu = torch.cuda.is_available()
+    if wanted == CUDA and not has_gpu:
+        raise Rejected("no_gpu", "this machine has no GPU that torch can use")
+    return CUDA if has_gpu and wanted != CPU else CPU
+
+
 def new_fit(task: Task) -> Fit:
-    """An untrained network of a task: it forecasts like the weighted climatology."""
-    network = make_network(task.kernel, task.train.reach, task.shape, task.seed)
-    named = dict(network.named_parameters())
+    """A fit at its beginning: an untrained network forecasts like the weighted climatology."""
+    network = _network_of(task).to(task.device)
+    named = {n: p for n, p in network.named_parameters() if p.requires_grad}
     rates = [
         {"params": [p for n, p in named.items() if n.startswith(PREFIX) == is_head], "lr": rate}
         for is_head, rate in ((False, task.shape.learning_rate), (True, task.shape.head_rate))
     ]
-    optimizer = torch.optim.Adam(rates)
+    optimizer = torch.optim.Adam([group for group in rates if group["params"]])
     start, average, best = (_copy(network) for _ in range(3))
     fit = Fit(task, network, optimizer, start, average, best)
     fit.progress.best_score = _score(fit, start)
@@ -76,11 +97,15 @@ def run_fit(fit: Fit, epochs: int, on_epoch: Callable[[float], None]) -> None:
     """Trains until so many epochs in all, or until validation stops improving.
 
     `on_epoch(loss)` is called after every epoch, when `fit` is whole: it may write a checkpoint,
-    and whatever it raises ends the fit. A fit that is done stays as it is.
+    and whatever it raises ends the fit. A fit that is done stays as it is. One whose loss is not
+    finite any more is done, with the best weights it had.
     """
     progress, task = fit.progress, fit.task
     while not progress.done and progress.epoch < epochs:
         loss = _epoch(fit)
+        if not math.isfinite(loss):
+            progress.done = True
+            return
         progress.epoch += 1
         score = _score(fit, fit.average)
         if score < WORST:
@@ -97,7 +122,7 @@ def pinball_loss(forecast: Tensor, truth: Tensor, known: Tensor, scale: float) -
     share of squared error for the mean."""
     scored = torch.isfinite(truth) & known  # (n, slot)
     truth = torch.nan_to_num(truth)[..., None]  # (n, slot, 1)
-    levels = torch.tensor(LEVELS, dtype=forecast.dtype)
+    levels = torch.tensor(LEVELS, dtype=forecast.dtype, device=forecast.device)
     error = truth - forecast[..., : len(LEVELS)]  # (n, slot, level)
     pinball = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)  # (n, slot)
     squared = (truth[..., 0] - forecast[..., -1]) ** 2 / scale  # (n, slot)
@@ -112,14 +137,12 @@ def scale_of(truth: Floats) -> float:
 
 
 def trained_network(fit: Fit) -> Network:
-    """The network with its best weights, ready to forecast."""
-    network = deepcopy(fit.network)
-    network.load_state_dict(fit.best)
-    return network.eval()
+    """The network with its best weights, on the CPU, ready to forecast."""
+    return _with_weights(fit, fit.best)
 
 
 def fit_state(fit: Fit) -> State:
-    """Everything a checkpoint must hold to go on exactly here."""
+    """Everything a checkpoint must hold to go on exactly here, on the CPU."""
     named = dict(fit.network.named_parameters())
     state = {f"now/{name}": value.detach() for name, value in named.items()}
     state |= {f"average/{name}": value for name, value in fit.average.items()}
@@ -127,16 +150,21 @@ def fit_state(fit: Fit) -> State:
     for name, parameter in named.items():
         for part, value in fit.optimizer.state[parameter].items():
             state[f"adam.{part}/{name}"] = value
-    return state
+    return {name: value.cpu() for name, value in state.items()}
+
+
+def weights_of(fit: Fit) -> State:
+    """The best weights, on the CPU."""
+    return {name: value.cpu() for name, value in fit.best.items()}
 
 
 def resume_fit(fit: Fit, progress: Progress, state: State) -> None:
     """Puts a new fit of the same task where a checkpoint left it."""
-    fit.progress = progress
+    fit.progress, device = progress, fit.task.device
     for name, parameter in fit.network.named_parameters():
         parameter.data.copy_(state[f"now/{name}"])
-        fit.average[name] = state[f"average/{name}"].clone()
-        fit.best[name] = state[f"best/{name}"].clone()
+        fit.average[name] = state[f"average/{name}"].clone().to(device)
+        fit.best[name] = state[f"best/{name}"].clone().to(device)
         adam = {
             part: state[f"adam.{part}/{name}"].clone()
             for part in ("step", "exp_avg", "exp_avg_sq")
@@ -147,7 +175,10 @@ def resume_fit(fit: Fit, progress: Progress, state: State) -> None:
 
 
 def _epoch(fit: Fit) -> float:
-    """Mean loss of one pass; its order and its dropout depend on the seed and the epoch alone."""
+    """Mean loss of one pass; its order and its dropout depend on the seed and the epoch alone.
+
+    It ends at a step whose loss is not finite, and so is the mean then.
+    """
     task, epoch = fit.task, fit.progress.epoch
     order = np.random.default_rng((task.seed, epoch)).permutation(len(task.train))
     scale = scale_of(task.train.truth)
@@ -158,12 +189,17 @@ def _epoch(fit: Fit) -> float:
         for at in range(0, len(order), BATCH_WINDOWS):
             part = task.train.take(order[at : at + BATCH_WINDOWS])
             losses.append(_step(fit, part, scale))
+            if not math.isfinite(losses[-1]):
+                return losses[-1]
     return sum(losses) / max(len(losses), 1)
 
 
 def _step(fit: Fit, windows: Windows, scale: float) -> float:
-    forecast = run_network(fit.network, windows, torch.float32)
-    truth, known = torch.from_numpy(windows.truth), torch.from_numpy(windows.count > 0)
+    device = fit.task.device
+    batch: Any = fit.network.batch(windows, torch.float32)
+    forecast = fit.network(moved(batch, device))
+    truth = torch.from_numpy(windows.truth).to(device)
+    known = torch.from_numpy(windows.count > 0).to(device)
     loss = pinball_loss(forecast, truth, known, scale)
     drift = [
         ((parameter - fit.start[name]) ** 2).sum()
@@ -174,21 +210,38 @@ def _step(fit: Fit, windows: Windows, scale: float) -> float:
     fit.optimizer.step()
     for name, parameter in fit.network.named_parameters():
         fit.average[name].lerp_(parameter.detach(), SMOOTHING)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise FloatingPointError("the training loss is not finite")
-    return value
+    return float(loss.detach())
 
 
 def _score(fit: Fit, weights: State) -> float:
     """WQL on the validation windows under some weights, of the slots with anything to stand on."""
-    network = deepcopy(fit.network)
-    network.load_state_dict(weights)
     windows = fit.task.validation
-    forecast = predict_network(network, windows)
+    forecast = predict_network(_with_weights(fit, weights), windows)
     truth = np.where(windows.count > 0, windows.truth, np.float32(np.nan))
     score = wql(truth, np.nan_to_num(forecast))
     return score if math.isfinite(score) else WORST
+
+
+def moved(batch: Any, device: str) -> Any:
+    """A batch of tensors on a device."""
+    if device == CPU:
+        return batch
+    return replace(batch, **{f.name: getattr(batch, f.name).to(device) for f in fields(batch)})
+
+
+def _network_of(task: Task) -> Network:
+    if task.begin is None:
+        return make_network(task.kernel, task.train.reach, task.shape, task.seed)
+    network = deepcopy(task.begin)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name.startswith(ADAPTED))
+    return network
+
+
+def _with_weights(fit: Fit, weights: State) -> Network:
+    network = deepcopy(fit.network)
+    network.load_state_dict(weights)
+    return network.cpu().eval()
 
 
 def _copy(network: Network) -> State:

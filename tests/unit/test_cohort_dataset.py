@@ -7,7 +7,7 @@ import pytest
 
 from fitstream.clock import slot_of
 from fitstream.errors import Unavailable
-from fitstream.tasks import cohort_prepare
+from fitstream.tasks import dataset
 from fitstream.weekfile import encode_week, week_content
 from tests.factories import NOW, ledger_row, pinned_week
 from tests.fakes.store import FakeStore
@@ -44,7 +44,7 @@ def weeks_of(store: FakeStore, count: int) -> list[Any]:
 async def test_weeks_are_read_side_by_side_and_keep_their_order() -> None:
     store, told = SlowStore(), list[int]()
     weeks = weeks_of(store, 40)
-    tables = await cohort_prepare.read_weeks(store, weeks, told.append)
+    tables = await dataset.read_weeks(store, weeks, told.append)
     assert [table.column("customer_id")[0].as_py() for table in tables] == [
         week.customer_id for week in weeks
     ]
@@ -58,5 +58,5 @@ async def test_one_week_that_cannot_be_read_ends_it_and_leaves_nothing_running()
     weeks = weeks_of(store, 40)
     store.failing = True
     with pytest.raises(Unavailable):
-        await cohort_prepare.read_weeks(store, weeks, lambda _: None)
+        await dataset.read_weeks(store, weeks, lambda _: None)
     assert store.now == 0

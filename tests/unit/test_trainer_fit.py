@@ -1,22 +1,29 @@
 """A cohort run: an honest verdict, the same result again, and a model that can be kept."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save
 
 from fitstream.errors import Rejected
-from fitstream.tasks.cohort_prepare import hash_of
+from fitstream.tasks.dataset import hash_of
 from fitstream.trainer import registry
-from fitstream.trainer.automl import SPACE, Trial, make_plan, mix, survivors
-from fitstream.trainer.checkpoint import Header, Progress, read_checkpoint, write_checkpoint
+from fitstream.trainer.automl import SPACE, SearchPlan, Trial, make_plan, mix, survivors
+from fitstream.trainer.checkpoint import (
+    Header,
+    decode_checkpoint,
+    decode_weights,
+    encode_checkpoint,
+    encode_weights,
+)
 from fitstream.trainer.data import TARGETS, Series
-from fitstream.trainer.fit import train_cohort
+from fitstream.trainer.fit import conclude_search, plan_search, prepare_again, train_cohort
 from fitstream.trainer.forecast import LIMITS, Request, forecast_many
 from fitstream.trainer.models.blend import Member
 from fitstream.trainer.models.calibration import calibrate
@@ -25,22 +32,31 @@ from fitstream.trainer.models.network import make_network
 from fitstream.trainer.prepare import thin
 from fitstream.trainer.recipe import Recipe, recipe_hash
 from fitstream.trainer.report import CohortRun
-from fitstream.trainer.training import Task, new_fit, run_fit
+from fitstream.trainer.search import new_trial, next_trials, trial_of, trials_of
+from fitstream.trainer.training import (
+    Fit,
+    Task,
+    fit_state,
+    new_fit,
+    resume_fit,
+    run_fit,
+    weights_of,
+)
 from fitstream.trainer.windows import Issue, Look, Reach, make_windows
 from tests.factories import pinned_week
 from tests.unit.trainer_factories import make_cohort, make_series
 
 RECIPE = Recipe(history_days=8, reach_slots=1, budget_s=1, test_days=3, targets=("steps",))
 COHORT = make_cohort(6, 18)
-LOOK = Look("steps", RECIPE.reach)
+SEARCHED = msgspec.structs.replace(RECIPE, budget_s=2, max_windows=12)
 
 
 class Cancelled(Exception):
     """What `on_progress` raises to end a run."""
 
 
-def run(series: dict[str, Series], recipe: Recipe = RECIPE, path: Path | None = None) -> CohortRun:
-    return train_cohort(series, recipe, lambda *_: None, path)
+def run(series: dict[str, Series], recipe: Recipe = RECIPE) -> CohortRun:
+    return train_cohort(series, recipe, lambda *_: None)
 
 
 def saved(made: CohortRun) -> tuple[bytes, dict[str, Any]]:
@@ -89,62 +105,100 @@ def test_equal_data_and_recipe_give_an_equal_model() -> None:
     assert saved(run(COHORT)) == saved(run(dict(reversed(COHORT.items()))))
 
 
-def test_a_run_that_was_cancelled_goes_on_to_the_same_result(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.safetensors"
-
+def test_what_ends_the_progress_ends_the_run() -> None:
     def cancel(epoch: int, *_: Any) -> None:
         if epoch == 3:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        train_cohort(COHORT, RECIPE, cancel, path)
-    assert path.exists()
-    epochs: list[int] = []
-    resumed = train_cohort(COHORT, RECIPE, lambda epoch, *_: epochs.append(epoch), path)
-    assert epochs[0] == 2  # the first candidate was done and is not trained again
-    assert saved(resumed) == saved(run(COHORT))
+        train_cohort(COHORT, RECIPE, cancel)
 
 
-def test_a_checkpoint_of_another_run_is_not_used(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.safetensors"
-    run(COHORT, path=path)
-    other = msgspec.structs.replace(RECIPE, seed=3)
-    assert saved(run(COHORT, other, path)) == saved(run(COHORT, other))
+def small_fit(target: str = "steps", series: Series | None = None) -> Fit:
+    look = Look(target, RECIPE.reach)
+    known = {"a": series or make_series()}
+    windows = make_windows(known, look, [Issue("a", day, day) for day in range(5, 12)])
+    return new_fit(Task(Kernel(), SPACE[0], windows, windows, 0))
 
 
-@pytest.mark.parametrize("body", [b"", b"rubbish", b"\x10" + b"\0" * 7 + b"{}"])
-def test_a_broken_checkpoint_starts_the_run_anew(tmp_path: Path, body: bytes) -> None:
-    path = tmp_path / "checkpoint.safetensors"
-    path.write_bytes(body)
-    assert read_checkpoint(path, "key") == ({}, {})
+def stored(fit: Fit, key: str = "key") -> bytes:
+    return encode_checkpoint(Header(run_key=key, progress=fit.progress), fit_state(fit))
 
 
-def test_a_checkpoint_is_read_back_whole_and_for_its_own_run_only(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.safetensors"
-    assert read_checkpoint(path, "key") == ({}, {})
-    progress = {"steps": Progress(epoch=2, curve=[0.5]), "calories_kcal": Progress()}
-    windows = make_windows({"a": make_series()}, LOOK, [Issue("a", 9, 9)])
-    fit = new_fit(Task(Kernel(), SPACE[0], windows, windows, 0))
-    states = {"steps": {"now/x": fit.start["lag"]}, "calories_kcal": {}}
-    write_checkpoint(path, Header(run_key="key", progress=progress), states)
-    found, tensors = read_checkpoint(path, "key")
-    assert found == progress
-    assert tensors["steps"]["now/x"].equal(fit.start["lag"])
-    assert read_checkpoint(path, "other") == ({}, {})
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_fit_that_was_killed_goes_on_from_its_checkpoint_to_the_same_weights(at: int) -> None:
+    whole, killed, again = small_fit(), small_fit(), small_fit()
+    run_fit(whole, 6, lambda _: None)
+    run_fit(killed, at, lambda _: None)
+    found = decode_checkpoint(stored(killed), "key")
+    assert found is not None
+    resume_fit(again, found[0].progress, found[1])
+    epochs: list[float] = []
+    run_fit(again, 6, epochs.append)
+    assert len(epochs) == 6 - at
+    assert stored(again) == stored(whole)
+    assert encode_weights(weights_of(again)) == encode_weights(weights_of(whole))
 
 
-def test_a_fit_that_cannot_be_scored_can_still_be_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("body", [None, b"", b"rubbish", b"\x10" + b"\0" * 7 + b"{}"])
+def test_a_broken_checkpoint_starts_anew(body: bytes | None) -> None:
+    assert decode_checkpoint(body, "key") is None
+
+
+def test_a_checkpoint_is_for_its_own_run_only_and_weights_are_none() -> None:
+    fit = small_fit()
+    assert decode_checkpoint(stored(fit), "key") is not None
+    assert decode_checkpoint(stored(fit), "other") is None
+    assert decode_checkpoint(encode_weights(weights_of(fit)), "key") is None
+    assert decode_weights(encode_weights(weights_of(fit)))["lag"].equal(fit.best["lag"])
+
+
+def test_a_fit_that_cannot_be_scored_can_still_be_resumed() -> None:
     series = make_series(days=12)
     series.values["calories_kcal"][:] = 0  # WQL is a share of what was burnt: there is none
-    look = Look("calories_kcal", RECIPE.reach)
-    windows = make_windows({"a": series}, look, [Issue("a", 9, 9), Issue("a", 10, 10)])
-    fit = new_fit(Task(Kernel(), SPACE[0], windows, windows, 0))
+    fit = small_fit("calories_kcal", series)
     run_fit(fit, 1, lambda _: None)
-    path = tmp_path / "checkpoint.safetensors"
-    write_checkpoint(path, Header(run_key="k", progress={"calories_kcal": fit.progress}), {})
-    found, _ = read_checkpoint(path, "k")
-    assert found == {"calories_kcal": fit.progress}
+    found = decode_checkpoint(stored(fit), "key")
+    assert found is not None
+    assert found[0].progress == fit.progress
     assert json.loads(json.dumps(fit.progress.curve, allow_nan=False)) == []
+
+
+def test_a_fit_whose_loss_is_not_finite_ends_with_the_weights_it_had() -> None:
+    fit = small_fit()
+    run_fit(fit, 1, lambda _: None)
+    best = encode_weights(weights_of(fit))
+    with torch.no_grad():
+        next(fit.network.parameters()).fill_(float("nan"))
+    run_fit(fit, 4, lambda _: pytest.fail("no epoch is whole"))
+    assert (fit.progress.done, fit.progress.epoch) == (True, 1)
+    assert encode_weights(weights_of(fit)) == best
+
+
+def elsewhere(order: Callable[[list[Any]], list[Any]]) -> CohortRun:
+    """The same run with each trial trained on its own, as jobs are, in any order per rung."""
+    plan = plan_search(COHORT, SEARCHED)
+    assert plan is not None
+    plan = msgspec.json.decode(msgspec.json.encode(plan), type=SearchPlan)
+    done: list[tuple[Trial, Any]] = []
+    while wanted := next_trials(plan, [trial for trial, _ in done]):
+        for target, *at in order(wanted):
+            made = prepare_again(COHORT, target, SEARCHED, plan.kernels[target])
+            fit = new_trial(made, plan.plan, (at[0], at[1]), SEARCHED)
+            run_fit(fit, plan.plan.rungs[at[0]].epochs, lambda _: None)
+            weights = decode_weights(encode_weights(weights_of(fit)))
+            is_last = at[0] == len(plan.plan.rungs) - 1
+            trial = trial_of(target, (at[0], at[1]), fit, 1.0)
+            done.append((trial, weights if is_last else None))
+    assert len(done) == trials_of(plan)
+    return conclude_search(COHORT, (plan, SEARCHED), done)
+
+
+def test_candidates_trained_anywhere_and_in_any_order_give_the_same_model() -> None:
+    whole = saved(run(COHORT, SEARCHED))
+    assert len(whole[1]["trials"]) > 4  # several rungs
+    assert saved(elsewhere(lambda wanted: wanted)) == whole
+    assert saved(elsewhere(lambda wanted: wanted[::-1])) == whole
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -21,7 +21,16 @@ from fitstream.client.data import (
     Week,
     WeekSlots,
 )
-from fitstream.client.operations import DeadLetter, DeadLetters, Job, Model, Pipeline, Run
+from fitstream.client.forecasts import Explained, ForecastScores, Horizon, IssuedForecast
+from fitstream.client.operations import (
+    DeadLetter,
+    DeadLetters,
+    Job,
+    Model,
+    ModelCard,
+    Pipeline,
+    Run,
+)
 from fitstream.clock import day_bounds, slot_start
 from fitstream.combined import combine
 from fitstream.errors import NotFound
@@ -29,7 +38,9 @@ from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.api import daily, forecasts, readings, system, training
 from fitstream.gateway.api import dead_letters as letter_views
 from fitstream.gateway.api import devices as device_views
+from fitstream.gateway.api import forecast_scores as forecast_scores_view
 from fitstream.gateway.api import jobs as job_views
+from fitstream.gateway.api import models as model_views
 from fitstream.gateway.api import weeks as week_views
 from fitstream.gateway.keys import REPO
 from fitstream.merge import unscaled
@@ -123,10 +134,52 @@ async def week_slots(request: web.Request) -> WeekSlots:
     return await ask(request, week_views.week_slots, WeekSlots)
 
 
-async def forecast(request: web.Request, target: str) -> Forecast | None:
+async def forecast(request: web.Request, target: str, horizon: Horizon = "96") -> Forecast | None:
     """The latest forecast of a target, None when there is none."""
+    about = {"target": target, "horizon": horizon}
+    return await _or_none(ask(request, forecasts.forecast_latest, Forecast, **about))
+
+
+async def forecast_explained(
+    request: web.Request, target: str, horizon: Horizon
+) -> Explained | None:
+    """What the latest forecast rests on, None when there is none."""
+    about = {"target": target, "horizon": horizon}
+    return await _or_none(ask(request, forecasts.forecast_explained, Explained, **about))
+
+
+async def issued_forecasts(
+    request: web.Request, target: str, horizon: Horizon
+) -> Items[IssuedForecast]:
+    """A page of what was issued, newest first; the query may name where it begins."""
+    about = {
+        "target": target,
+        "horizon": horizon,
+        "after": request.query.get("after"),
+        "limit": "28",
+    }
+    return await ask(request, forecasts.list_forecasts, Items[IssuedForecast], **about)
+
+
+async def past_forecast(request: web.Request, forecast_id: str, target: str) -> Forecast | None:
+    """A forecast as it was issued; None where there is no such one."""
+    found = forecasts.read_forecast(request, forecast_id, target)
+    return await _or_none(_decoded(found, Forecast))
+
+
+async def forecast_scores(request: web.Request, target: str) -> ForecastScores:
+    """How good forecasts of a target were of late."""
+    return await ask(request, forecast_scores_view.forecast_scores, ForecastScores, target=target)
+
+
+async def _decoded(view: Awaitable[web.Response], kind: type[T]) -> T:
+    body = (await view).body
+    return msgspec.json.decode(body if isinstance(body, bytes) else b"null", type=kind)
+
+
+async def _or_none(found: Awaitable[T]) -> T | None:
     try:
-        return await ask(request, forecasts.forecast_latest, Forecast, target=target)
+        return await found
     except NotFound:
         return None
 
@@ -163,6 +216,13 @@ async def runs(request: web.Request, after: str) -> Items[Run]:
     return await ask(request, training.list_runs, Items[Run], after=after, limit="10")
 
 
-async def models(request: web.Request) -> list[Model]:
-    """The newest models."""
-    return (await ask(request, training.list_models, Items[Model], limit="20")).items
+async def card(request: web.Request) -> ModelCard:
+    """The model of the path with its card."""
+    return await ask(request, model_views.get_card, ModelCard)
+
+
+async def models(request: web.Request, scope: str = "cohort") -> list[Model]:
+    """The newest models of everybody (`cohort`) or of single customers (`customer`)."""
+    return (
+        await ask(request, model_views.list_models, Items[Model], scope=scope, limit="20")
+    ).items

@@ -1,4 +1,4 @@
-"""Training runs and models."""
+"""Training runs: of a cohort, of one customer, and how far their candidates are."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
@@ -8,17 +8,18 @@ from aiohttp import web
 from msgspec import Meta
 
 from fitstream.client import data, operations
-from fitstream.errors import Rejected
-from fitstream.gateway.api.answers import after, answer, body, limit, page, without
+from fitstream.errors import NotFound, Rejected
+from fitstream.gateway.api.answers import after, answer, body, limit, page
 from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.recording import about_job
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.ids import new_id
-from fitstream.repo import jobs, models
-from fitstream.repo.jobs import NewJob
-from fitstream.repo.models import Model, Run
+from fitstream.repo import customers, jobs, models
+from fitstream.repo.database import Db
+from fitstream.repo.jobs import Child, NewJob
+from fitstream.repo.models import Run
 from fitstream.samples import Text
 
 Target = Literal["steps", "calories_kcal", "heart_rate_bpm"]
@@ -33,35 +34,56 @@ class CreateRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     customer_id: Text | None = None
     targets: tuple[Target, ...] = TARGETS
     budget_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    dataset: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 async def create_run(request: web.Request) -> web.Response:
-    """Starts a cohort run; the answer's id is also that of its first job."""
+    """Starts a run; the answer's id is also that of its first job."""
     wanted = await body(request, CreateRun)
-    if wanted.scope == "customer":
-        text = "only cohort runs can be started for now; a customer's forecasts use its champion"
-        raise Rejected("unsupported_scope", text, 422)
+    if (wanted.scope == "customer") != (wanted.customer_id is not None):
+        text = "a run of scope customer needs `customer_id`, one of scope cohort must not have it"
+        raise Rejected("invalid", text, 422)
     return answer({"id": await start_run(request, wanted)}, 202)
 
 
 async def start_run(request: web.Request, wanted: CreateRun) -> str:
-    """Id of the job that prepares the run; raises NotFound(programme)."""
-    app = request.app
-    async with app[REPO].transaction() as db:
-        programme = await programme_of(db, request[PRINCIPAL], wanted.programme)
-        new = NewJob(
-            kind="cohort_prepare",
-            queue="light",
-            dedupe_key=f"cohort:{programme.programme_no}:{new_id('ask')}",
-            programme_no=programme.programme_no,
-            payload={
-                "targets": wanted.targets,
-                "budget_s": wanted.budget_s or app[SETTINGS].train_budget_s,
-            },
-        )
+    """Id of the job that prepares the run; raises NotFound(programme or customer)."""
+    async with request.app[REPO].transaction() as db:
+        new = await _preparation(db, request, wanted)
         job_id = await jobs.insert_job(db, new)
         await about_job(db, request, "training.started", job_id)
         return job_id
+
+
+async def _preparation(db: Db, request: web.Request, wanted: CreateRun) -> NewJob:
+    if wanted.customer_id is not None:
+        customer = await customers.get_customer(db, wanted.customer_id)
+        if not request[PRINCIPAL].sees(customer.programme_no):
+            raise NotFound(f"customer {wanted.customer_id}")
+        return NewJob(
+            kind="customer_prepare",
+            queue="light",
+            dedupe_key=f"adapt:{customer.customer_no}:{new_id('ask')}",
+            programme_no=customer.programme_no,
+            customer_no=customer.customer_no,
+            payload={"targets": wanted.targets},
+        )
+    programme = await programme_of(db, request[PRINCIPAL], wanted.programme)
+    budget_s = wanted.budget_s or request.app[SETTINGS].train_budget_s
+    pinned = {"dataset": wanted.dataset} if wanted.dataset else {}
+    return NewJob(
+        kind="cohort_prepare",
+        queue="light",
+        dedupe_key=f"cohort:{programme.programme_no}:{new_id('ask')}",
+        programme_no=programme.programme_no,
+        payload={
+            "targets": wanted.targets,
+            "budget_s": budget_s,
+            "seed": wanted.seed,
+            **pinned,
+        },
+    )
 
 
 async def list_runs(request: web.Request) -> web.Response:
@@ -79,27 +101,15 @@ async def get_run(request: web.Request) -> web.Response:
     wanted = request.match_info["run"]
     async with request.app[REPO].connection() as db:
         job = await jobs.get_job(db, wanted)
-        if job.kind == "cohort_prepare":
+        if job.kind in ("cohort_prepare", "customer_prepare"):
             led_to = job.result.get("run")
             if led_to is None:
                 return answer(_preparing(job))
             wanted = led_to
-        return answer(_run(await models.get_run(db, wanted)))
-
-
-async def list_models(request: web.Request) -> web.Response:
-    count = limit(request)
-    async with request.app[REPO].connection() as db:
-        found = await models.list_models(
-            db, after(request, tuple[datetime, str]), count, within(request)
-        )
-    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
-    return page([described(model) for model in found], following)
-
-
-async def get_model(request: web.Request) -> web.Response:
-    async with request.app[REPO].connection() as db:
-        return answer(described(await models.get_model(db, request.match_info["model"])))
+        found = await models.get_run(db, wanted)
+        children = await jobs.children_of(db, wanted)
+    candidates = [_candidate(child) for child in children if child.kind == jobs.CANDIDATE]
+    return answer(_run(found) | {"candidates": candidates})
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -107,10 +117,30 @@ def _run(run: Run) -> dict[str, Any]:
     return fields | {"verdict": run.metrics.get("verdict")}
 
 
+def _candidate(child: Child) -> dict[str, Any]:
+    """How far a candidate is, or how it ended."""
+    done = child.result.get("trial", {})
+    return {
+        "job": child.id,
+        "state": child.state,
+        "target": child.payload.get("target", ""),
+        "name": child.payload.get("name", ""),
+        "rung": child.payload.get("rung", 0),
+        "epoch": done.get("epochs", child.progress.get("epoch", 0)),
+        "epochs": child.progress.get("epochs"),
+        "loss": child.progress.get("loss"),
+        "left_s": None if done else child.progress.get("left_s"),
+        "stop_wql": done.get("score"),
+        "curve": done.get("curve", []),
+        "seconds": done.get("seconds"),
+        "error": child.error,
+    }
+
+
 def _preparing(job: jobs.Job) -> dict[str, Any]:
     return {
         "id": job.id,
-        "scope": "cohort",
+        "scope": "customer" if job.kind == "customer_prepare" else "cohort",
         "state": job.state,
         "progress": job.progress,
         "verdict": job.result.get("verdict"),
@@ -119,11 +149,6 @@ def _preparing(job: jobs.Job) -> dict[str, Any]:
         "started_at": job.started_at,
         "done_at": job.done_at,
     }
-
-
-def described(model: Model) -> dict[str, Any]:
-    """A model as the API shows it."""
-    return without(model, "programme_no", "job_id") | {"run": model.job_id}
 
 
 ROUTES = (
@@ -141,14 +166,5 @@ ROUTES = (
     Route(
         "GET", "/v1/training-runs/{run}", get_run, "run",
         gives=operations.Run, tag="models", summary="Read a training run",
-    ),
-    Route(
-        "GET", "/v1/models", list_models, "models",
-        gives=data.Items[operations.Model], query=("after", "limit"),
-        tag="models", summary="List models, newest first",
-    ),
-    Route(
-        "GET", "/v1/models/{model}", get_model, "model",
-        gives=operations.Model, tag="models", summary="Read a model",
     ),
 )  # fmt: skip

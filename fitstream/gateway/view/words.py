@@ -18,7 +18,12 @@ _BAD = frozenset({"failed", "parked"})
 _JOBS = {
     "cohort_prepare": "Data of a cohort run",
     "train_cohort": "Cohort training",
+    "train_candidate": "Candidate of a cohort training",
+    "customer_prepare": "Data of a customer run",
+    "train_customer": "Customer training",
     "forecast": "Forecasts",
+    "forecast_today": "Forecasts of today",
+    "score_forecasts": "Scores of forecasts",
     "upkeep": "Upkeep",
     "mail": "Mail",
     "set_up_customers": "Folders of new customers",

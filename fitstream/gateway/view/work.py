@@ -11,11 +11,13 @@ from fitstream.gateway.view import words
 
 STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 KINDS = (
-    "cohort_prepare", "train_cohort", "forecast", "roll_week", "week_finished", "upkeep",
+    "cohort_prepare", "train_cohort", "train_candidate", "customer_prepare", "train_customer",
+    "forecast", "forecast_today", "score_forecasts", "roll_week", "week_finished", "upkeep",
     "collect_orphans", "upload_check", "upload_ingest", "upload_undo",
 )  # fmt: skip
 _COUNTERS = (
-    ("epoch", "epochs"), ("weeks", "of"), ("customers", "of"), ("rows", "of"), ("done", "of"),
+    ("epoch", "epochs"), ("candidates", "of"), ("weeks", "of"), ("customers", "of"), ("rows", "of"),
+    ("done", "of"),
 )  # fmt: skip
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -105,7 +107,7 @@ def said_of(job: Job) -> str:
 
 def run_said(run: Run) -> str:
     """How far a training run is, or its verdict."""
-    if run.state in ("queued", "running"):
+    if run.state in ("queued", "running", "waiting"):
         return progress_words(run.progress) or "waiting for a worker"
     if run.error:
         return _first_line(run.error)

@@ -29,7 +29,7 @@ FROM (SELECT id, state = 'running' AS is_taken_over FROM job
         OR (state = 'running' AND lease_until < now())) FOR UPDATE) due
 WHERE j.id = due.id
 RETURNING j.id, j.kind, j.programme_no, j.customer_no, j.payload, j.lease_epoch, j.attempts,
-    j.cancel_requested, due.is_taken_over, j.waits
+    j.cancel_requested, due.is_taken_over, j.waits, j.parent_id
 
 -- name: renew_job
 -- Keeps the lease and stores progress; returns whether somebody asked to cancel.
@@ -138,7 +138,7 @@ SELECT programme_no FROM programme ORDER BY programme_no
 -- name: claimed_job -> ClaimedJob
 -- A job as its worker holds it, for the child process that does it.
 SELECT id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested,
-    false AS is_taken_over, waits
+    false AS is_taken_over, waits, parent_id
 FROM job WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
 
 -- name: forget_letter
@@ -151,12 +151,59 @@ UPDATE job SET payload = payload - 'sealed'
 WHERE kind = 'mail' AND payload ? 'sealed' AND state IN ('failed', 'cancelled', 'succeeded')
 
 -- name: widen_forecast
--- Adds customers to a programme's forecast that nobody has begun; no row when there is none.
+-- Adds customers to a programme's forecast of all horizons that nobody has begun; no row when there
+-- is none.
 UPDATE job j SET payload = jsonb_set(j.payload, '{customers}', (
     SELECT jsonb_agg(DISTINCT number ORDER BY number)
     FROM jsonb_array_elements(j.payload->'customers' || $2::jsonb) AS number))
 FROM (SELECT id FROM job
     WHERE kind = 'forecast' AND programme_no = $1 AND state = 'queued' AND started_at IS NULL
-      AND jsonb_typeof(payload->'customers') = 'array'
+      AND jsonb_typeof(payload->'customers') = 'array' AND NOT payload ? 'horizons'
     ORDER BY created_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED) waiting
 WHERE j.id = waiting.id RETURNING j.id
+
+-- name: hold_parent
+-- A parent that waits, until this transaction ends.
+SELECT id FROM job WHERE id = $1 AND state = 'waiting' FOR UPDATE
+
+-- name: wait_for_children
+-- A job leaves its worker until its children have ended; not one that was to be cancelled.
+UPDATE job SET state = 'waiting', progress = $3, attempts = 0, waits = 0, lease_owner = NULL,
+    lease_until = NULL
+WHERE id = $1 AND lease_epoch = $2 AND state = 'running' AND NOT cancel_requested
+
+-- name: child_ended
+-- Counts a child of a waiting parent; the last one, or one that has not succeeded, queues it again.
+UPDATE job p SET
+    progress = p.progress || jsonb_build_object('candidates', (
+        SELECT count(*) FROM job c WHERE c.parent_id = p.id AND c.state = 'succeeded')),
+    (state, run_after, sent_at) = (
+        SELECT CASE WHEN over THEN 'queued' ELSE p.state END,
+            CASE WHEN over THEN now() ELSE p.run_after END,
+            CASE WHEN over THEN NULL ELSE p.sent_at END
+        FROM (SELECT $2::text <> 'succeeded' OR NOT EXISTS (
+            SELECT FROM job c WHERE c.parent_id = p.id
+                AND c.state IN ('queued', 'running', 'waiting')) AS over) ended)
+WHERE p.id = $1 AND p.state = 'waiting'
+
+-- name: children_of -> Child
+-- The children of a job.
+SELECT id, kind, state, payload, progress, result, error FROM job WHERE parent_id = $1
+ORDER BY created_at, id
+
+-- name: cancel_children
+-- What is queued below a job is cancelled, what runs is asked to stop.
+UPDATE job SET cancel_requested = true,
+    state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
+    done_at = CASE WHEN state = 'running' THEN done_at ELSE now() END
+WHERE parent_id = $1 AND state IN ('queued', 'running', 'waiting')
+
+-- name: requeue_children
+-- Children that failed or were cancelled run again with their parent.
+UPDATE job SET state = 'queued', run_after = now(), sent_at = NULL, cancel_requested = false,
+    error = NULL, done_at = NULL, attempts = 0, waits = 0, result = '{}'
+WHERE parent_id = $1 AND kind = 'train_candidate' AND state IN ('failed', 'cancelled')
+
+-- name: wait_again
+-- A job that was put back, but must wait for its children first.
+UPDATE job SET state = 'waiting' WHERE id = $1 AND state = 'queued'

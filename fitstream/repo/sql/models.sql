@@ -1,7 +1,8 @@
 -- name: insert_run
 -- A training run as planned; the same dataset and recipe run once.
-INSERT INTO training_run (job_id, programme_no, scope, recipe, recipe_hash, dataset_hash, customers, weeks)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+INSERT INTO training_run (job_id, programme_no, scope, recipe, recipe_hash, dataset_hash, customers,
+    weeks, customer_no, base_model_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
 
 -- name: finish_run
 -- What a run found.
@@ -10,8 +11,10 @@ UPDATE training_run SET metrics = $2, model_id = $3 WHERE job_id = $1
 -- name: list_runs -> Run
 -- Runs, newest first.
 SELECT j.id, r.scope, j.state, j.progress, r.customers, r.weeks, r.dataset_hash, r.recipe_hash,
-       r.metrics, r.model_id, j.error, j.created_at, j.started_at, j.done_at
+       r.metrics, r.model_id, j.error, j.created_at, j.started_at, j.done_at,
+       c.id AS customer_id, r.base_model_id
 FROM training_run r JOIN job j ON j.id = r.job_id
+LEFT JOIN customer c ON c.customer_no = r.customer_no
 WHERE ($1::timestamptz IS NULL OR (j.created_at, j.id) < ($1, $2)) AND ($3::text IS NULL OR j.id = $3)
   AND ($5::int[] IS NULL OR r.programme_no = ANY($5))
 ORDER BY j.created_at DESC, j.id DESC LIMIT $4
@@ -41,57 +44,108 @@ WHERE m.dataset_hash = $1 AND (c.customer_no IS NULL OR t.granted IS NOT TRUE)
 
 -- name: insert_model
 -- A trained model.
-INSERT INTO model (id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO model (id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256,
+    customer_no, base_model_id, served_since)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $4 = 'champion' THEN now() END)
 
 -- name: retire_champion
--- Makes room for the next champion.
-UPDATE model SET stage = 'retired' WHERE programme_no = $1 AND stage = 'champion'
+-- Makes room for the next champion of a programme or of one customer.
+UPDATE model SET stage = 'retired'
+WHERE programme_no = $1 AND customer_no IS NOT DISTINCT FROM $2 AND stage = 'champion'
+
+-- name: make_room
+-- The same for a model that is there already.
+UPDATE model old SET stage = 'retired' FROM model new
+WHERE new.id = $1 AND old.programme_no = new.programme_no AND old.stage = 'champion'
+  AND old.customer_no IS NOT DISTINCT FROM new.customer_no
 
 -- name: set_stage
 -- A model is promoted or retired.
 UPDATE model SET stage = $2 WHERE id = $1
 
+-- name: promote
+-- Puts a model to use, for the first time or again.
+UPDATE model SET stage = 'champion', served_since = now() WHERE id = $1 AND stage <> 'champion'
+
+-- name: serve_again
+-- Goes back to a model that served before; since when stays, so that one can go back further.
+UPDATE model SET stage = 'champion' WHERE id = $1
+
+-- name: model_before
+-- The model that served before another one, of the same programme or customer.
+SELECT old.id FROM model old JOIN model new ON new.id = $1
+WHERE old.programme_no = new.programme_no AND old.stage = 'retired' AND old.flagged_at IS NULL
+  AND old.customer_no IS NOT DISTINCT FROM new.customer_no
+  AND old.base_model_id IS NOT DISTINCT FROM new.base_model_id
+  AND old.served_since < new.served_since
+ORDER BY old.served_since DESC LIMIT 1
+
 -- name: list_models -> Model
 -- Models, newest first.
-SELECT id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256, created_at
-FROM model
-WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)) AND ($3::text IS NULL OR id = $3)
-  AND ($5::int[] IS NULL OR programme_no = ANY($5))
-ORDER BY created_at DESC, id DESC LIMIT $4
+SELECT m.id, m.programme_no, m.kind, m.stage, m.job_id, m.dataset_hash, m.metrics, m.object_key,
+       m.sha256, m.created_at, c.id AS customer_id, m.base_model_id, m.flagged_at,
+       s.seen_from, s.withdrawn
+FROM (SELECT * FROM model
+    WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)) AND ($3::text IS NULL OR id = $3)
+      AND ($5::int[] IS NULL OR programme_no = ANY($5))
+      AND ($6::text IS NULL OR (customer_no IS NULL) = ($6 = 'cohort'))
+    ORDER BY created_at DESC, id DESC LIMIT $4) m
+LEFT JOIN customer c ON c.customer_no = m.customer_no
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT d.customer_no)::int AS seen_from,
+        count(DISTINCT d.customer_no) FILTER (WHERE t.granted IS NOT TRUE)::int AS withdrawn
+    FROM dataset_member d
+    LEFT JOIN model b ON b.id = m.base_model_id
+    LEFT JOIN consent t ON t.customer_no = d.customer_no AND t.purpose = 'training'
+    WHERE d.dataset_hash IN (m.dataset_hash, b.dataset_hash)) s
+ORDER BY m.created_at DESC, m.id DESC
 
 -- name: champion -> Model
 -- The model in use.
-SELECT id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256, created_at
-FROM model WHERE programme_no = $1 AND stage = 'champion'
+SELECT m.id, m.programme_no, m.kind, m.stage, m.job_id, m.dataset_hash, m.metrics, m.object_key,
+       m.sha256, m.created_at, NULL::text AS customer_id, m.base_model_id, m.flagged_at,
+       0 AS seen_from, 0 AS withdrawn
+FROM model m WHERE m.programme_no = $1 AND m.customer_no IS NULL AND m.stage = 'champion'
+  AND (m.flagged_at IS NULL OR m.flagged_at > now() - make_interval(days => $2))
 
--- name: forecast_customers -> ForecastCustomer
--- Whom to forecast: active customers of a programme with any data, or the ones named.
-SELECT c.customer_no, c.id, c.zone, s.last_slot,
-       w.week, w.current_version AS version
-FROM customer c JOIN customer_stat s USING (customer_no)
-LEFT JOIN LATERAL (
-    SELECT week, current_version FROM week_state
-    WHERE customer_no = c.customer_no AND current_version IS NOT NULL
-    ORDER BY week DESC LIMIT 1) w ON true
-WHERE c.programme_no = $1 AND c.deactivated_at IS NULL
-  AND ($2::int[] IS NULL OR c.customer_no = ANY($2)) AND s.last_slot IS NOT NULL
-ORDER BY c.customer_no
+-- name: own_champions -> OwnModel
+-- Customers' own models that rest on a cohort's and may serve.
+SELECT customer_no, id, object_key, sha256 FROM model
+WHERE base_model_id = $1 AND customer_no = ANY($2::int[]) AND stage = 'champion'
+  AND (flagged_at IS NULL OR flagged_at > now() - make_interval(days => $3))
 
--- name: upsert_forecast
--- The latest forecast per target; an older one never replaces a newer.
-INSERT INTO forecast AS f (customer_no, target, issued_at, model_id, week, version, data_through,
-                           start_slot, basis, quantiles, object_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (customer_no, target) DO UPDATE SET
-    issued_at = excluded.issued_at, model_id = excluded.model_id, week = excluded.week,
-    version = excluded.version, data_through = excluded.data_through,
-    start_slot = excluded.start_slot, basis = excluded.basis, quantiles = excluded.quantiles,
-    object_key = excluded.object_key
-WHERE f.issued_at <= excluded.issued_at
+-- name: customer_weeks -> PinnedWeek
+-- Current versions of finished weeks of one customer, if they consent to training.
+SELECT w.customer_no, c.id AS customer_id, w.week, v.version, v.content_sha, v.files
+FROM week_state w JOIN customer c USING (customer_no)
+JOIN consent t ON t.customer_no = c.customer_no AND t.purpose = 'training' AND t.granted
+JOIN week_version v ON v.customer_no = w.customer_no AND v.week = w.week
+    AND v.version = w.current_version
+WHERE c.customer_no = $1 AND c.deactivated_at IS NULL AND w.closed_at IS NOT NULL
+  AND w.week >= $2
+ORDER BY w.week
 
--- name: forecast_of -> Forecast
--- The latest forecast of a customer.
-SELECT f.target, f.issued_at, f.model_id, m.kind AS model_kind, f.week, f.version, f.data_through,
-       f.start_slot, f.basis, f.quantiles
-FROM forecast f JOIN model m ON m.id = f.model_id WHERE f.customer_no = $1 AND f.target = $2
+-- name: flag_models_of
+-- Models that have seen a customer's weeks, and customers' models that rest on one that has.
+UPDATE model m SET flagged_at = now()
+WHERE m.flagged_at IS NULL AND EXISTS (
+    SELECT FROM dataset_member d LEFT JOIN model b ON b.id = m.base_model_id
+    WHERE d.customer_no = $1 AND d.dataset_hash IN (m.dataset_hash, b.dataset_hash))
+
+-- name: flag_withdrawn
+-- The same for everybody whose consent does not stand, of models that may still serve.
+UPDATE model m SET flagged_at = now()
+WHERE m.flagged_at IS NULL AND m.stage <> 'retired' AND ($1::text IS NULL OR m.id = $1) AND EXISTS (
+    SELECT FROM dataset_member d LEFT JOIN model b ON b.id = m.base_model_id
+    LEFT JOIN consent t ON t.customer_no = d.customer_no AND t.purpose = 'training'
+    WHERE d.dataset_hash IN (m.dataset_hash, b.dataset_hash) AND t.granted IS NOT TRUE)
+
+-- name: flagged_champions -> FlaggedChampion
+-- Models in use for everybody that want to be trained anew.
+SELECT id, programme_no FROM model
+WHERE flagged_at IS NOT NULL AND stage = 'champion' AND customer_no IS NULL
+
+-- name: retire_overdue
+-- Models that have served as long as they may after they were flagged.
+UPDATE model SET stage = 'retired'
+WHERE flagged_at < now() - make_interval(days => $1) AND stage <> 'retired'

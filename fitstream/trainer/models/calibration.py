@@ -40,11 +40,16 @@ def no_calibration() -> Calibration:
     return Calibration(np.zeros((PARTS, 2), np.float32))
 
 
+def trust_of(days: int) -> float:
+    """How far so many held-out days are believed, 0…1."""
+    return days / (days + _SHRINK_DAYS)
+
+
 def calibrate(truth: Floats, forecast: Floats) -> Calibration:
     """From held-out days (day, 96) and what was forecast for them (day, 96, 4)."""
     below, above = _widths(forecast)
     scores = ((forecast[..., 0] - truth) / below, (truth - forecast[..., 2]) / above)
-    trust = len(truth) / (len(truth) + _SHRINK_DAYS)
+    trust = trust_of(len(truth))
     moves = np.zeros((PARTS, 2), np.float32)
     for part in range(PARTS):
         slots = slice(part * SLOTS // PARTS, (part + 1) * SLOTS // PARTS)

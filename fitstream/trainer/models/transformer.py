@@ -122,9 +122,10 @@ def _quantiles(batch: Keys, weights: Tensor, levels: list[float]) -> Tensor:
     values = batch.values  # (n, slot, K), constants
     c = weights.cumsum(dim=-1)  # (n, slot, K)
     middle = c - 0.5 * weights  # (n, slot, K)
-    at = c[..., -1:] * torch.tensor(levels, dtype=values.dtype)  # (n, slot, level)
+    at = c[..., -1:] * c.new_tensor(levels)  # (n, slot, level)
     last = (batch.count - 1).clamp_min(0)[..., None]  # (n, slot, 1)
     found = torch.searchsorted(middle.detach().contiguous(), at.detach().contiguous())
+    found = found.clamp_max(values.shape[-1] - 1)  # beyond it where a weight is not finite
     beyond = middle.detach().gather(-1, last) < at.detach()  # (n, slot, level)
     high = torch.where(beyond, last, found)  # (n, slot, level)
     low = torch.where(beyond, last, (found - 1).clamp_min(0))  # (n, slot, level)

@@ -1,0 +1,65 @@
+"""Models of the registry, and the card that says what each rests on."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from fitstream.client import data, operations
+from fitstream.gateway.api.answers import after, answer, limit, page, without
+from fitstream.gateway.keys import REPO, STORE
+from fitstream.gateway.routes import Route
+from fitstream.gateway.scoping import within
+from fitstream.repo import models
+from fitstream.repo.models import Model
+
+
+async def list_models(request: web.Request) -> web.Response:
+    count = limit(request)
+    async with request.app[REPO].connection() as db:
+        found = await models.list_models(
+            db,
+            after(request, tuple[datetime, str]),
+            count,
+            within(request),
+            request.query.get("scope") or None,
+        )
+    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
+    return page([described(model) for model in found], following)
+
+
+async def get_model(request: web.Request) -> web.Response:
+    async with request.app[REPO].connection() as db:
+        return answer(described(await models.get_model(db, request.match_info["model"])))
+
+
+async def get_card(request: web.Request) -> web.Response:
+    """card.json as the run wrote it, and what has become of the model since."""
+    async with request.app[REPO].connection() as db:
+        model = await models.get_model(db, request.match_info["model"])
+    key = model.object_key.replace("model.safetensors", "card.json")
+    card = msgspec.json.decode(await request.app[STORE].get(key), type=dict[str, Any])
+    return answer({"model": described(model), "card": card})
+
+
+def described(model: Model) -> dict[str, Any]:
+    """A model as the API shows it."""
+    return without(model, "programme_no", "job_id") | {"run": model.job_id}
+
+
+ROUTES = (
+    Route(
+        "GET", "/v1/models", list_models, "models",
+        gives=data.Items[operations.Model], query=("model_scope", "after", "limit"),
+        tag="models", summary="List models, newest first",
+    ),
+    Route(
+        "GET", "/v1/models/{model}", get_model, "model",
+        gives=operations.Model, tag="models", summary="Read a model",
+    ),
+    Route(
+        "GET", "/v1/models/{model}/card", get_card, "model_card",
+        gives=operations.ModelCard, tag="models", summary="Read the card of a model",
+    ),
+)  # fmt: skip
