@@ -117,6 +117,7 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "out_of_range": ((400, 422), "a number outside its range"),
     "undecodable": ((422,), "the dead letter cannot be read"),
     "unknown_device": ((422,), "the dead letter's device does not exist"),
+    "erased": ((422,), "the dead letter's customer or device was erased; discard it"),
     "unwritable": ((422,), "the ledger refuses the dead letter's rows"),
     "weak_password": ((422,), "too short, too long or too common"),
     "wrong_password": ((422,), "the own password, asked for again, is wrong"),

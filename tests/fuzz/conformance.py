@@ -1,7 +1,8 @@
 """Random calls made from the OpenAPI document, and what every answer to them must satisfy."""
 
 import copy
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import requests
 import schemathesis
@@ -27,7 +28,7 @@ CHECKS = [
 ]
 LAST = (
     "logout", "log_out_everywhere", "end_session", "end_sessions", "change_password",
-    "change_email", "delete_device", "create_device_key",
+    "change_email", "delete_device", "create_device_key", "rotate_own_key",
 )  # fmt: skip
 _TIMEOUT_S = 30
 _BUDGET_S = 1
@@ -55,20 +56,27 @@ def _name(operation: APIOperation[Any, Any, Any, Any]) -> str:
     return name
 
 
+class Found(NamedTuple):
+    """What was wrong with answers, and how many there were by role and status."""
+
+    wrong: list[str]
+    answers: Counter[tuple[str, int]]
+
+
 def fuzz(
     operation: APIOperation[Any, Any, Any, Any],
     sessions: dict[str, requests.Session],
     named: dict[str, dict[str, str]],
     examples: int,
     seeded: int,
-) -> list[str]:
+) -> Found:
     """Makes `examples` calls of the operation, right and wrong ones, each as every role of
-    `sessions`; what was wrong with the answers."""
+    `sessions`."""
     strategy = st.one_of(
         operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
         operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
     )
-    findings: list[str] = []
+    found = Found([], Counter())
 
     @seed(seeded)
     @settings(
@@ -82,10 +90,26 @@ def fuzz(
     def call(case: Case, is_named: bool) -> None:
         for role, session in sessions.items():
             _tame(case, named[role] if is_named else {})
-            findings.extend(f"as {role}: {found}" for found in _call(case, session))
+            found.wrong.extend(f"as {role}: {text}" for text in _call(case, session))
+            found.answers[role, case_status(session)] += 1
 
     call()
-    return findings
+    return found
+
+
+def counted(session: requests.Session) -> requests.Session:
+    """The same session, which remembers the status of its last answer."""
+
+    def note(response: requests.Response, *_: Any, **__: Any) -> None:
+        session.last_status = response.status_code  # type: ignore[attr-defined]
+
+    session.hooks["response"].append(note)
+    return session
+
+
+def case_status(session: requests.Session) -> int:
+    """Status of the last answer, 0 when there was none."""
+    return getattr(session, "last_status", 0)
 
 
 def _tame(case: Case, named: dict[str, str]) -> None:
