@@ -6,7 +6,7 @@ never look at or after the local midnight at which the forecast is issued.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -107,10 +107,14 @@ class Windows:
             truth=self.truth[at],
         )
 
+    @cached_property
+    def measured_slots(self) -> Ints:
+        """(n, days): how many slots of each past day were measured, by lag."""
+        return np.count_nonzero(np.isfinite(self.anchors), axis=2)
+
     def history_days(self) -> Ints:
         """(n,): past days with anything measured."""
-        days: Ints = np.isfinite(self.anchors).any(axis=2).sum(axis=1)
-        return days
+        return np.count_nonzero(self.measured_slots, axis=1)
 
 
 @dataclass(frozen=True, eq=False)

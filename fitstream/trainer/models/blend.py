@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from fitstream.trainer.data import Floats
+from fitstream.trainer.metrics import MEAN
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology, fill_from_pool, predict_own
+from fitstream.trainer.models.daylevel import day_factors
 from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.windows import Look, Reach, Windows
 
@@ -65,20 +67,33 @@ class Blend:
 
     def predict(self, windows: Windows) -> Floats:
         """(n, 96, 4): q10, q50, q90, mean of each slot; cold starts as in the climatology."""
-        own = self.predict_own(windows)
+        forecasts = self._members(windows)
+        own = self._mixed(windows.target, forecasts)
         if windows.target in self.calibrations:
             own = self.calibrations[windows.target].apply(own)
+        kernel = self.base.kernels[windows.target]
+        factors = day_factors(kernel, windows, forecasts[0][..., MEAN])  # of the climatology alone
+        own = np.concatenate([own[..., :MEAN], own[..., MEAN:] * factors[:, None, None]], axis=2)
         return fill_from_pool(own, self.base.pool[windows.target], windows)
 
     def predict_own(self, windows: Windows) -> Floats:
         """(n, 96, 4), not calibrated, NaN where there is nothing to stand on."""
+        return self._mixed(windows.target, self._members(windows))
+
+    def _members(self, windows: Windows) -> list[Floats]:
+        """(n, 96, 4) each: the climatology's forecast, then the networks'."""
         forecasts = [predict_own(self.base.kernels[windows.target], windows)]
         group = self.members.get(windows.target, ())
+        if group:
+            from fitstream.trainer.models.network import predict_network  # noqa: PLC0415 - torch
+
+            forecasts += [predict_network(each.network, windows) for each in group]
+        return forecasts
+
+    def _mixed(self, target: str, forecasts: list[Floats]) -> Floats:
+        group = self.members.get(target, ())
         if not group:
             return forecasts[0]
-        from fitstream.trainer.models.network import predict_network  # noqa: PLC0415 - torch
-
-        forecasts += [predict_network(each.network, windows) for each in group]
         weights = [1 - sum(each.weight for each in group), *(each.weight for each in group)]
         return blend(forecasts, weights)
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from fitstream.trainer.cohort import Cohort
 from fitstream.trainer.data import SLOTS, Floats, Series
-from fitstream.trainer.metrics import LEVELS, pinball
+from fitstream.trainer.metrics import LEVELS, MEAN, pinball
+from fitstream.trainer.models.daylevel import day_factors
 from fitstream.trainer.models.kernel import (
     PARTS,
     Doubles,
@@ -71,7 +72,9 @@ class Climatology:
 
     def predict(self, windows: Windows) -> Floats:
         """(n, 96, 4): q10, q50, q90, mean of each slot, from own history or the cohort's."""
-        own = predict_own(self.kernels[windows.target], windows)
+        kernel = self.kernels[windows.target]
+        own = predict_own(kernel, windows)
+        own[..., MEAN] *= day_factors(kernel, windows, own[..., MEAN])[:, None]
         return fill_from_pool(own, self.pool[windows.target], windows)
 
 

@@ -1,0 +1,75 @@
+"""A day's total: the median of the totals of like days, each slot keeping its share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fitstream.trainer.data import SLOTS, Series
+from fitstream.trainer.metrics import MEAN
+from fitstream.trainer.models.blend import Blend
+from fitstream.trainer.models.climatology import Climatology, pooled, predict_own
+from fitstream.trainer.models.daylevel import day_factors
+from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
+from tests.unit.trainer_factories import even_kernel, make_series
+
+REACH = Reach(28, 1)
+KERNEL = even_kernel(half_life=1e6, same_class=1.0, weekday=1.0)
+
+
+def days_of(totals: list[float], target: str = "steps") -> Series:
+    """Days of one shape with these totals."""
+    course = np.clip(np.sin(np.linspace(-np.pi / 2, 1.5 * np.pi, SLOTS)), 0.05, 1)
+    rows = np.outer(totals, course / course.sum()).astype(np.float32)
+    series = make_series(days=len(totals))
+    return replace(series, values={target: rows}, wear=np.ones(len(totals), bool))
+
+
+def window(series: Series, target: str = "steps") -> Windows:
+    issue = Issue("a", series.days, series.days)
+    return make_windows({"a": series}, Look(target, REACH), [issue])
+
+
+def factor(series: Series, target: str = "steps") -> float:
+    windows = window(series, target)
+    means = predict_own(KERNEL, windows)[..., MEAN]
+    return float(day_factors(KERNEL, windows, means)[0])
+
+
+def test_one_outlying_day_does_not_lift_the_next_days_total() -> None:
+    usual = [9000, 9500, 9900, 10000, 10100, 10400, 10500, 11000] * 3
+    series = days_of([*usual, 60000])
+    windows = window(series)
+    base = Climatology(REACH, {"steps": KERNEL}, {"steps": pooled([(series, 25)], "steps")}, {})
+    for model in (base, Blend(base)):
+        total = model.predict(windows)[0, :, MEAN].sum()
+        assert 9500 < total < 10600  # the mean of all days is 12,000
+    raw = predict_own(KERNEL, windows)[0, :, MEAN]
+    assert raw.sum() > 11500
+    np.testing.assert_allclose(base.predict(windows)[0, :, MEAN] / raw, factor(series), rtol=1e-5)
+
+
+def test_it_is_the_median_of_own_days_and_of_four_of_anybodys_around_the_sum_of_means() -> None:
+    series = days_of([8000.0] * 6 + [14000.0] * 8)
+    total = predict_own(KERNEL, window(series))[0, :, MEAN].sum(dtype=float)
+    assert total == pytest.approx(80000 / 7, rel=2e-3)
+    # of 18 days' weight six lie at 8,000; the median is the ninth, of those around the sum
+    assert total * 0.9 < factor(series) * total < total * 1.6
+    assert factor(days_of([8000.0] * 10 + [14000.0] * 3)) * 13 == pytest.approx(
+        13 * 8000 / (122000 / 13), rel=2e-3
+    )
+
+
+def test_heart_rates_and_days_without_any_past_keep_their_level() -> None:
+    assert factor(days_of([9000.0] * 9 + [20000.0]), "steps") < 1
+    heart = days_of([6000.0] * 9 + [9000.0], "heart_rate_bpm")
+    assert factor(heart, "heart_rate_bpm") == 1
+    windows = window(make_series(days=3).before(0))
+    assert day_factors(KERNEL, windows, np.full((1, SLOTS), np.nan, np.float32)).tolist() == [1]
+
+
+def test_a_day_measured_for_less_than_half_has_no_total() -> None:
+    series = days_of([9000.0] * 8 + [30000.0] * 8)
+    half = days_of([9000.0] * 8 + [30000.0] * 8)
+    half.values["steps"][8:, 40:] = np.nan  # only nights are left of the lively days
+    assert factor(half) < factor(series)
