@@ -6,17 +6,16 @@ chain that holds. The newest link also stands in the log of the process that mad
 was cut off at its end shows when compared with that.
 """
 
-import hmac
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fitstream.errors import Rejected
 from fitstream.logs import get
+from fitstream.operations.audit_anchor import Dropped, dropped_until
+from fitstream.operations.audit_keys import fault, key_id, mac_of
 from fitstream.repo import audit
 from fitstream.repo.audit import Entry, Seal
 from fitstream.repo.database import Db, Repo
@@ -39,6 +38,7 @@ class Verified(msgspec.Struct, frozen=True):
 
     seals: int
     entries: int
+    dropped: int
     unsealed: int
     head: str
     problems: list[str]
@@ -67,22 +67,33 @@ async def verify(repo: Repo, masters: Sequence[bytes], noted: Head | None = None
     """Reads the whole chain in one snapshot and computes it again."""
     problems: list[str] = []
     before: Seal | None = None
-    entries, is_noted = 0, noted is None
+    entries, dropped, is_noted = 0, 0, noted is None
     async with repo.transaction("repeatable_read", readonly=True) as db:
+        gone = await dropped_until(db, masters)
+        problems += gone.problems
         while seals := await audit.seals_after(db, before.seal_no if before else 0, _PAGE):
             for link in seals:
-                found = await audit.entries_after(
-                    db, _last_no(before), link.last_no, _LINK_ENTRIES + 1
-                )
+                found = await _covered(db, before, link, gone)
                 problems += _differences(before, link, found, masters)
                 is_noted = is_noted or (noted == Head(link.seal_no, link.hash))
-                entries += len(found)
+                entries += 0 if found is None else len(found)
+                dropped += link.entries if found is None else 0
                 before = link
         unsealed = await _count_after(db, _last_no(before))
     if noted is not None and not is_noted:
         problems.append(f"the noted link {noted.seal_no}:{noted.hash.hex()} is not in the chain")
     head = f"{before.seal_no}:{before.hash.hex()}" if before else ""
-    return Verified(before.seal_no if before else 0, entries, unsealed, head, problems)
+    seals_read = before.seal_no if before else 0
+    return Verified(seals_read, entries, dropped, unsealed, head, problems)
+
+
+async def _covered(
+    db: Db, before: Seal | None, link: Seal, gone: Dropped
+) -> Sequence[Entry] | None:
+    """The entries of a link, None where they were dropped on purpose."""
+    if link.seal_no <= gone.seal_no:
+        return None
+    return await audit.entries_after(db, _last_no(before), link.last_no, _LINK_ENTRIES + 1)
 
 
 def parse_head(text: str) -> Head:
@@ -95,31 +106,33 @@ def parse_head(text: str) -> Head:
 
 
 def _differences(
-    before: Seal | None, link: Seal, entries: Sequence[Entry], masters: Sequence[bytes]
+    before: Seal | None, link: Seal, entries: Sequence[Entry] | None, masters: Sequence[bytes]
 ) -> list[str]:
-    """What does not fit between a link and what it covers."""
+    """What does not fit between a link and what it covers; of dropped entries (None) the link is
+    left, which only our secret key can have made."""
     where = f"link {link.seal_no}"
     expected_no = (before.seal_no if before else 0) + 1
     if link.seal_no != expected_no:
         return [f"{where}: link {expected_no} is missing before it"]
+    if entries is None:
+        return _faults(where, link, masters)
     if len(entries) != link.entries:
         return [f"{where}: it covers {link.entries} entries, {len(entries)} are there"]
     if _hash(before, link.last_no, entries) != link.hash:
         return [f"{where}: its entries, or the link before it, were changed"]
-    known = {_key_id(master): master for master in masters}
-    if link.key_id not in known:
-        return [f"{where}: sealed under the secret key {link.key_id}, which is not at hand"]
-    if not hmac.compare_digest(_mac(known[link.key_id], link.hash), link.mac):
-        return [f"{where}: it was not made with our secret key"]
-    return []
+    return _faults(where, link, masters)
+
+
+def _faults(where: str, link: Seal, masters: Sequence[bytes]) -> list[str]:
+    found = fault(masters, link.key_id, link.hash, link.mac)
+    return [f"{where}: {found}"] if found else []
 
 
 def _link(before: Seal | None, entries: Sequence[Entry], master: bytes) -> Seal:
     last_no = entries[-1].audit_no
     digest = _hash(before, last_no, entries)
     seal_no = (before.seal_no if before else 0) + 1
-    key_id = _key_id(master)
-    return Seal(seal_no, last_no, len(entries), digest, _mac(master, digest), key_id)
+    return Seal(seal_no, last_no, len(entries), digest, mac_of(master, digest), key_id(master))
 
 
 def _hash(before: Seal | None, last_no: int, entries: Sequence[Entry]) -> bytes:
@@ -129,19 +142,6 @@ def _hash(before: Seal | None, last_no: int, entries: Sequence[Entry]) -> bytes:
     for entry in entries:
         digest.update(msgspec.json.encode(entry) + b"\n")
     return digest.digest()
-
-
-def _mac(master: bytes, digest: bytes) -> bytes:
-    return hmac.digest(_key(master), digest, "sha256")
-
-
-def _key(master: bytes) -> bytes:
-    return HKDF(SHA256(), 32, salt=None, info=b"fitstream audit seal").derive(master)
-
-
-def _key_id(master: bytes) -> str:
-    """Tells which secret key it was, and nothing of it."""
-    return sha256(_key(master) + b" id").hexdigest()[:16]
 
 
 def _last_no(link: Seal | None) -> int:

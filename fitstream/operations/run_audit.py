@@ -39,6 +39,8 @@ async def _verify(settings: Settings, head: str | None) -> Verified:
 
 def _shown(found: Verified) -> str:
     lines = [f"{found.entries} entries in {found.seals} links, {found.unsealed} not sealed yet"]
+    if found.dropped:
+        lines.append(f"{found.dropped} older ones were dropped on purpose, as an anchor says")
     if found.head:
         lines.append(f"newest link {found.head}: note it elsewhere, and give it as --head")
     lines += [f"BROKEN {problem}" for problem in found.problems]

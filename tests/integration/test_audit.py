@@ -2,21 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from secrets import token_bytes
 
 import msgspec
 import pytest
 from asyncpg import CheckViolationError, RaiseError
 
+from fitstream.consumers.sealer import seal_always
 from fitstream.errors import Rejected, Unavailable
+from fitstream.operations import audit_anchor
 from fitstream.operations.audit import Head, parse_head, seal, verify
+from fitstream.operations.audit_anchor import drop_old
 from fitstream.repo import audit
 from fitstream.repo.audit import Actor, Only, Subject, record
 from fitstream.repo.database import Repo, open_repo
 from fitstream.repo.migrate import migrate
+from fitstream.sealing import master_keys
 from fitstream.settings import Settings
 from tests.conftest import RunningStack
 from tests.factories import NOW
+from tests.real import eventually
 
 pytestmark = pytest.mark.stack
 KEYS = [token_bytes(32)]
@@ -170,3 +176,108 @@ async def test_an_entry_that_commits_late_is_sealed_in_its_place(own: Repo) -> N
     await task
     assert await seal(own, KEYS) == 2
     assert (await verify(own, KEYS)).problems == []
+
+
+async def aged(repo: Repo, days: int) -> None:
+    """Makes every link so many days older."""
+    await tamper(repo, f"UPDATE audit_seal SET at = at - interval '{days} days'")
+
+
+async def numbers(repo: Repo) -> list[int]:
+    """Which entries are there."""
+    async with repo.connection() as db:
+        return [row["audit_no"] for row in await db.fetch("SELECT audit_no FROM audit ORDER BY 1")]
+
+
+async def test_entries_older_than_the_log_is_kept_go_and_the_chain_still_holds(own: Repo) -> None:
+    now = datetime.now(UTC)
+    for _ in range(2):
+        await write(own, 3)
+        await seal(own, KEYS)
+    noted = parse_head((await verify(own, KEYS)).head)
+    await aged(own, 100)
+    await write(own, 2)
+    await seal(own, KEYS)
+    assert await drop_old(own, KEYS, 0, now) == 0
+    assert await drop_old(own, KEYS, 101, now) == 0
+    assert await drop_old(own, KEYS, 90, now) == 6
+    assert await drop_old(own, KEYS, 90, now) == 0
+    await seal(own, KEYS)
+    found = await verify(own, KEYS, noted)
+    assert found.problems == []
+    assert (found.seals, found.dropped, found.entries, found.unsealed) == (4, 6, 3, 0)
+    async with own.connection() as db:
+        newest = (await audit.list_entries(db, None, Only(), 1))[0]
+    assert (newest.actor, newest.action, newest.subject) == (
+        "system", "audit.entries_dropped", "seal:2",
+    )  # fmt: skip
+    await write(own)
+    await seal(own, KEYS)
+    assert (await verify(own, KEYS, noted)).problems == []
+
+
+async def test_a_death_between_anchor_and_deletion_leaves_a_chain_that_holds(own: Repo) -> None:
+    await write(own, 3)
+    await seal(own, KEYS)
+    await aged(own, 100)
+    now = datetime.now(UTC)
+    await audit_anchor._anchor(own, KEYS[0], now - timedelta(days=90))
+    assert len(await numbers(own)) == 4
+    assert (await verify(own, KEYS)).problems == []
+    assert await drop_old(own, KEYS, 0, now) == 3
+    assert (await verify(own, KEYS)).problems == []
+
+
+async def test_nothing_but_what_an_anchor_covers_can_be_deleted(own: Repo) -> None:
+    await write(own, 2)
+    await seal(own, KEYS)
+    await aged(own, 100)
+    await write(own, 1)
+    await drop_old(own, KEYS, 90, datetime.now(UTC))
+    left = await numbers(own)
+    for statement in (
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+        "UPDATE audit SET actor = 'x'",
+        "DELETE FROM audit_anchor",
+        "UPDATE audit_anchor SET last_no = 99",
+    ):
+        with pytest.raises(RaiseError):
+            async with own.transaction() as db:
+                await db.execute(statement)
+    assert await numbers(own) == left
+    assert (await verify(own, KEYS)).problems == []
+
+
+async def test_an_anchor_that_somebody_made_up_hides_nothing(own: Repo) -> None:
+    await write(own, 3)
+    await seal(own, KEYS)
+    async with own.transaction() as db:
+        await db.execute(
+            "INSERT INTO audit_anchor SELECT seal_no, last_no, mac, key_id FROM audit_seal"
+        )
+        await db.execute("DELETE FROM audit")
+    problems = (await verify(own, KEYS)).problems
+    assert "anchor 1: it was not made with our secret key" in problems
+    assert "link 1: it covers 3 entries, 0 are there" in problems
+
+
+async def test_the_dispatcher_drops_what_is_older_than_the_setting_says(
+    own: Repo, stack: RunningStack
+) -> None:
+    await write(own, 2)
+    settings = msgspec.structs.replace(
+        stack.settings, audit_keep_days=90, audit_seal_s=0.05, secret_key_old=""
+    )
+    await seal(own, master_keys(settings))
+    await aged(own, 100)
+    stop = asyncio.Event()
+    sealing = asyncio.create_task(seal_always(own, settings, stop))
+
+    async def is_dropped() -> bool:
+        return (await verify(own, master_keys(settings))).dropped == 2
+
+    await eventually(is_dropped)
+    stop.set()
+    await sealing
+    assert (await verify(own, master_keys(settings))).problems == []

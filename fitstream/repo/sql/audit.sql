@@ -45,3 +45,22 @@ WHERE audit_no > coalesce((SELECT max(last_no) FROM audit_seal), 0) ORDER BY aud
 -- A link of the chain.
 INSERT INTO audit_seal (seal_no, last_no, entries, hash, mac, key_id)
 VALUES ($1, $2, $3, $4, $5, $6)
+
+-- name: newest_anchor -> Anchor
+-- Up to which link the entries were dropped.
+SELECT seal_no, last_no, mac, key_id FROM audit_anchor ORDER BY seal_no DESC LIMIT 1
+
+-- name: seal_before -> Seal
+-- The newest link that was made before a time.
+SELECT seal_no, last_no, entries, hash, mac, key_id FROM audit_seal
+WHERE at < $1 ORDER BY seal_no DESC LIMIT 1
+
+-- name: insert_anchor
+-- Entries up to a link may go from now on.
+INSERT INTO audit_anchor (seal_no, last_no, mac, key_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+
+-- name: drop_entries
+-- The oldest entries up to a number.
+DELETE FROM audit WHERE audit_no IN (
+    SELECT audit_no FROM audit WHERE audit_no <= $1 ORDER BY audit_no LIMIT $2)
