@@ -9,7 +9,7 @@ from benchmarks.report import write
 
 NAMES = (
     "ingest", "whole_way", "ledger", "roller", "freshness", "size", "memory", "start", "pages",
-    "forecasts", "forecast", "training", "growth", "due",
+    "forecasts", "forecast", "today", "training", "search", "growth", "due",
 )  # fmt: skip
 
 

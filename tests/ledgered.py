@@ -28,7 +28,10 @@ class LedgerWearer:
 
     async def write(self, slots: list[int], steps: int = 5, rev: int = 0) -> None:
         """Rows, as the ledger writes them."""
-        columns = SampleColumns(slot=slots, rev=rev, steps=[steps] * len(slots))
+        await self.put(SampleColumns(slot=slots, rev=rev, steps=[steps] * len(slots)))
+
+    async def put(self, columns: SampleColumns) -> None:
+        """The same of any columns."""
         batch = SampleBatch(
             batch_id=new_id("b"),
             customer_id=self.customer_id,
@@ -71,9 +74,10 @@ class LedgerWearer:
         return Claim(self.customer_no, self.customer_id, row["week"], row["lease_epoch"])
 
 
-async def new_ledger_wearer(repo: Repo) -> LedgerWearer:
+async def new_ledger_wearer(repo: Repo, programme: str = "default") -> LedgerWearer:
     """A customer nobody else uses, with a watch."""
     async with repo.transaction() as db:
-        customer = await customers.create_customer(db, NewCustomer(external_id=new_id("x")))
+        new = NewCustomer(external_id=new_id("x"), programme=programme)
+        customer = await customers.create_customer(db, new)
         device = await devices.create_device(db, customer.customer_no, "watch", "w", None)
     return LedgerWearer(repo, customer.id, customer.customer_no, device.id)

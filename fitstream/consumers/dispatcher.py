@@ -130,6 +130,13 @@ class Dispatcher:
                 programme_no=programme_no,
             )
             await jobs.insert_job(db, new)
+            score = NewJob(
+                kind="score_forecasts",
+                queue="light",
+                dedupe_key=f"score:{programme_no}:{day}",
+                programme_no=programme_no,
+            )
+            await jobs.insert_job(db, score)
 
     async def _today(self, db: Db, now: datetime) -> None:
         """The rest of today again where something has come in; once per round and programme."""

@@ -155,14 +155,13 @@ class DayScore(msgspec.Struct, frozen=True):
     days_inside: int
 
 
-class CustomerScore(msgspec.Struct, frozen=True):
-    """Sums of one customer's forecasts of one target, for the bootstrap over customers."""
+class IssueScore(msgspec.Struct, frozen=True):
+    """Sums of one forecast of one target."""
 
     target: str
     customer_no: int
     loss: float
     size: float
-    forecasts: int
 
 
 class NewDrift(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,9 +291,9 @@ async def day_scores(
     return await fetch(db, DayScore, "forecasts.day_scores", *args)
 
 
-async def customer_scores(db: Db, model_id: str, since: int) -> list[CustomerScore]:
-    """A model's next-day forecasts that ended from slot `since` on, per target and customer."""
-    return await fetch(db, CustomerScore, "forecasts.customer_scores", model_id, since)
+async def issue_scores(db: Db, model_id: str, since: int) -> list[IssueScore]:
+    """A model's next-day forecasts that ended from slot `since` on, each target by itself."""
+    return await fetch(db, IssueScore, "forecasts.issue_scores", model_id, since)
 
 
 async def programmes_with_news(db: Db, now: datetime, new_within_s: float) -> list[DueProgramme]:

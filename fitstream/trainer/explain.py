@@ -15,10 +15,12 @@ import numpy as np
 
 from fitstream.trainer.data import SLOTS, Bools, Floats
 from fitstream.trainer.metrics import Doubles
+from fitstream.trainer.models.daylevel import day_factors
 from fitstream.trainer.models.kernel import PARTS, Kernel, day_weights, key_weights, slot_weights
 from fitstream.trainer.windows import Windows
 
 EFFECTS = ("usual", "weekday", "recency", "cohort", "today", "networks")
+_PLAIN = 4  # effects before today's course and the networks
 RATES = ("heart_rate_bpm",)  # a day has their mean, of all else the sum
 _FOREVER = 1e9
 
@@ -57,12 +59,12 @@ class Explanation:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """How much each past day counts more or less for each slot, after today's course so far.
+    """What today's course so far changes for each own key of each slot, K = reach.keys.
 
-    likeness (96, days), 1 = as without it; shift (96, days) is added to the values of that day.
+    factor (96, K) of its weight, 1 = as without it; shift (96, K) is added to its value.
     """
 
-    likeness: Floats
+    factor: Floats
     shift: Floats
 
 
@@ -72,19 +74,20 @@ def weights_of(kernel: Kernel, windows: Windows, row: int, course: Course | None
     per_part = key_weights(kernel, windows.weekday[row : row + 1], reach)[0]  # (part, K)
     weights = np.repeat(per_part, SLOTS // PARTS, axis=0)  # (slot, K)
     if course is not None:
-        weights[:, : reach.keys] *= np.repeat(course.likeness, reach.width, axis=1)
-    return weights * np.isfinite(values_of(windows, row))
+        weights[:, : reach.keys] *= course.factor
+    return weights * np.isfinite(key_values(windows, row))
 
 
-def values_of(windows: Windows, row: int, course: Course | None = None) -> Floats:
+def key_values(windows: Windows, row: int, course: Course | None = None) -> Floats:
     """(96, K): the values of a window in key order, NaN where nothing was measured."""
     reach = windows.reach
     out = np.full((SLOTS, reach.all_keys + 1), np.nan, np.float32)
-    order = np.minimum(windows.order[row], reach.all_keys)
-    np.put_along_axis(out, order.astype(np.int64), windows.values[row], axis=1)
+    one = windows.take([row])
+    order = np.minimum(one.order[0].astype(np.int64), reach.all_keys)
+    np.put_along_axis(out, order, one.values[0], axis=1)
     out = out[:, :-1]  # (slot, K): the last place holds what was not measured
     if course is not None:
-        out[:, : reach.keys] += np.repeat(course.shift, reach.width, axis=1)
+        out[:, : reach.keys] += course.shift
     return out
 
 
@@ -94,43 +97,46 @@ def explain(
     row: int,
     served: tuple[date, Floats],
     course: Course | None = None,
+    first: int = 0,
 ) -> Explanation:
-    """Why a day's forecast is what it is; `served` is (day, (96, 4) as served).
-
-    A slot without own values comes from the cohort.
-    """
+    """Why a day's forecast is what it is from slot `first` on; `served` is (day, (96, 4) as
+    served). A slot without own values comes from the cohort."""
     day, forecast = served
-    scale = SLOTS if windows.target in RATES else 1.0
+    scale = SLOTS - first if windows.target in RATES else 1
     sums = _Sums(kernel, windows, row, course)
-    stages = sums.stages()
     mean = forecast[:, 3].astype(np.float64)
-    own = np.isfinite(stages[-1])  # (slot,)
-    shares = sums.shares(own)  # (slot, lag + 1)
-    adds = sums.contributions(own)  # (slot, lag + 1)
-    by_lag, added = shares.mean(axis=0), adds.sum(axis=0) / scale
-    strange = float(mean[~own].sum()) / scale  # slots that the cohort alone can tell
-    networks = float((mean - adds.sum(axis=1))[own].sum()) / scale
-    days = tuple(
-        DayWeight(date.fromordinal(day.toordinal() - lag), float(weight), float(part))
-        for lag, (weight, part) in enumerate(zip(by_lag, added, strict=True), start=1)
-        if weight > 0 and lag <= windows.reach.days
-    )
-    cohort_weight = float(by_lag[-1] + (~own).mean())
+    asked = np.arange(SLOTS) >= first
+    own = asked & sums.is_own
+    strange = asked & ~own  # slots that the cohort alone can tell
+    stages = sums.stages()
+    stages, share = _levelled(stages, _level(kernel, windows.take([row]), stages))
+    adds = sums.contributions(own) * share[:, None]  # (slot, lag + 1)
+    weights = sums.shares(own)[asked].mean(axis=0)  # (lag + 1,)
+    added = adds.sum(axis=0) / scale
+    from_cohort = float(mean[strange].sum()) / scale
     return Explanation(
         day=day,
-        mean=float(mean.sum()) / scale,
-        days=days,
-        cohort=DayWeight(day, cohort_weight, float(added[-1]) + strange),
-        networks=networks,
+        mean=float(mean[asked].sum()) / scale,
+        days=tuple(
+            DayWeight(date.fromordinal(day.toordinal() - lag), float(weight), float(part))
+            for lag, (weight, part) in enumerate(
+                zip(weights[:-1], added[:-1], strict=True), start=1
+            )
+            if weight > 0
+        ),
+        cohort=DayWeight(
+            day, float(weights[-1] + strange[asked].mean()), float(added[-1]) + from_cohort
+        ),
+        networks=float((mean - adds.sum(axis=1))[own].sum()) / scale,
         moments=sums.moments(own),
-        effects=_effects(stages, own, (mean, scale)),
+        effects=_effects(stages, (own, strange), (mean, scale)),
     )
 
 
-def cohort_alone(target: str, day: date, forecast: Floats) -> Explanation:
-    """A day that the cohort's values make up entirely."""
-    scale = SLOTS if target in RATES else 1
-    mean = float(forecast[:, 3].sum(dtype=np.float64)) / scale
+def cohort_alone(target: str, day: date, forecast: Floats, first: int = 0) -> Explanation:
+    """A day that the cohort's values make up entirely, from slot `first` on."""
+    scale = SLOTS - first if target in RATES else 1
+    mean = float(forecast[first:, 3].sum(dtype=np.float64)) / scale
     effects = dict.fromkeys(EFFECTS, 0.0) | {"cohort": mean}
     return Explanation(day, mean, (), DayWeight(day, 1.0, mean), 0.0, (), effects)
 
@@ -140,19 +146,22 @@ class _Sums:
 
     def __init__(self, kernel: Kernel, windows: Windows, row: int, course: Course | None) -> None:
         reach = windows.reach
-        self._reach, self._kernel = reach, kernel
+        self._reach, self._kernel, self._course = reach, kernel, course
         self._weekday = windows.weekday[row : row + 1]
-        self._course = course
-        plain = values_of(windows, row)
-        own = plain[:, : reach.keys].reshape(SLOTS, reach.days, reach.width)
-        others = plain[:, reach.keys :]
-        self._slot = np.repeat(slot_weights(kernel, reach), SLOTS // PARTS, axis=0)  # (slot, off)
-        self._mask: Bools = np.isfinite(own)
-        self.near = np.einsum("slo,so->sl", self._mask, self._slot)  # (slot, lag)
-        self._top = np.einsum("slo,so->sl", np.nan_to_num(own).astype(np.float64), self._slot)
+        self._shape = (SLOTS, reach.days, reach.width)
+        plain = key_values(windows, row)
+        known = np.isfinite(plain)
+        filled = np.where(known, plain, np.float32(0))
+        self._known = known[:, : reach.keys].reshape(self._shape).astype(np.float32)
+        self._own = filled[:, : reach.keys].reshape(self._shape)
+        per_slot = np.repeat(slot_weights(kernel, reach), SLOTS // PARTS, axis=0)
+        self._near: Floats = per_slot.astype(np.float32)  # (slot, offset)
         self._prior = np.repeat(np.array(kernel.prior_days), SLOTS // PARTS)  # (slot,)
-        self._has_prior = np.isfinite(others).all(axis=1)  # (slot,)
-        self._others = np.nan_to_num(others).mean(axis=1, dtype=np.float64)  # (slot,)
+        self._prior = self._prior * known[:, reach.keys :].all(axis=1)
+        self._others = filled[:, reach.keys :].mean(axis=1, dtype=np.float64)  # (slot,)
+        self._plain = self._by_day(self._known, self._own)
+        self._real = self._plain if course is None else self._changed(course)
+        self.is_own: Bools = np.asarray((self._plain[0] > 0).any(axis=1))
 
     def stages(self) -> list[Doubles]:
         """(96,) each: the mean with one factor after the other, in the order of `EFFECTS`."""
@@ -161,75 +170,91 @@ class _Sums:
             half_life_days=_FOREVER, class_factor=(1.0,) * PARTS, weekday_factor=(1.0,) * PARTS,
         )  # fmt: skip
         weekday = msgspec.structs.replace(self._kernel, half_life_days=_FOREVER)
-        stages = [self._mean(each, 0.0, None) for each in (usual, weekday, self._kernel)]
-        stages.append(self._mean(self._kernel, 1.0, None))
+        stages = [self._mean(each, 0.0, self._plain) for each in (usual, weekday, self._kernel)]
+        stages.append(self._mean(self._kernel, 1.0, self._plain))
         if self._course is not None:
-            stages.append(self._mean(self._kernel, 1.0, self._course))
+            stages.append(self._mean(self._kernel, 1.0, self._real))
         return stages
 
     def shares(self, own: Bools) -> Doubles:
         """(96, days + 1): shares of the weight, the cohort's last; 0 where nothing is own."""
-        days, others = self._weights(self._kernel, 1.0, self._course)
-        total = np.where(own, days.sum(axis=1) + others, np.inf)
-        shares: Doubles = np.column_stack([days, others]) / total[:, None]
+        days = self._days(self._kernel) * self._real[0]
+        total = np.where(own, days.sum(axis=1) + self._prior, np.inf)
+        shares: Doubles = np.column_stack([days, self._prior]) / total[:, None]
         return shares
 
     def contributions(self, own: Bools) -> Doubles:
         """(96, days + 1): what each day adds to the mean of each slot, the cohort's last."""
-        days, _ = self._weights(self._kernel, 1.0, self._course)
-        with np.errstate(invalid="ignore"):
-            value = np.where(self.near > 0, self._values(self._course) / self.near, 0)
-        values = np.column_stack([np.where(days > 0, value, 0), self._others])
-        added: Doubles = self.shares(own) * values
+        near, top = self._real
+        values = np.where(near > 0, top / np.where(near > 0, near, 1), 0)  # (slot, lag)
+        added: Doubles = self.shares(own) * np.column_stack([values, self._others])
         return added
 
     def moments(self, own: Bools) -> tuple[Moment, ...]:
         """Shares of the own days' weight by distance from the moment."""
-        days = self._day_weights(self._kernel, self._course)
-        per_key = days[..., None] * self._mask * self._slot[:, None, :]  # (slot, lag, offset)
-        per_key = per_key[own]
-        total = per_key.sum()
+        known = self._known
+        if self._course is not None:
+            known = known * self._course.factor.reshape(self._shape)
+        days = self._days(self._kernel).astype(np.float32)
+        per_slot = np.matmul(days[:, None, :], known)[:, 0] * self._near  # (slot, offset)
+        shares, half = per_slot[own].sum(axis=0, dtype=np.float64), self._reach.slots
+        total = float(shares.sum())
         if total <= 0:
             return ()
-        shares = per_key.sum(axis=(0, 1)) / total
-        half = self._reach.slots
-        return tuple(Moment(15 * (i - half), float(each)) for i, each in enumerate(shares))
+        return tuple(Moment(15 * (i - half), float(each / total)) for i, each in enumerate(shares))
 
-    def _day_weights(self, kernel: Kernel, course: Course | None) -> Doubles:
-        days = day_weights(kernel, self._weekday, self._reach)[0]  # (part, lag)
-        days = np.repeat(days, SLOTS // PARTS, axis=0)  # (slot, lag)
-        weighed: Doubles = days if course is None else days * course.likeness
-        return weighed
+    def _changed(self, course: Course) -> tuple[Doubles, Doubles]:
+        factor, shift = (each.reshape(self._shape) for each in (course.factor, course.shift))
+        known = self._known * factor
+        return self._by_day(known, self._own * factor + shift * known)
 
-    def _weights(
-        self, kernel: Kernel, others: float, course: Course | None
-    ) -> tuple[Doubles, Doubles]:
-        prior = self._prior * self._has_prior * others  # (slot,)
-        return self._day_weights(kernel, course) * self.near, prior
+    def _by_day(self, known: Floats, values: Floats) -> tuple[Doubles, Doubles]:
+        """(96, days) each: weight of the slots near each moment, and their weighted values."""
+        near = self._near[..., None]  # (slot, offset, 1)
+        weight, top = (np.matmul(each, near)[..., 0] for each in (known, values))
+        return weight.astype(np.float64), top.astype(np.float64)
 
-    def _values(self, course: Course | None) -> Doubles:
-        """(96, days): weighted by the distance of slots alone."""
-        moved = 0.0 if course is None else course.shift * self.near
-        values: Doubles = self._top + moved
-        return values
+    def _days(self, kernel: Kernel) -> Doubles:
+        """(96, days): weights of the days by themselves."""
+        days: Doubles = day_weights(kernel, self._weekday, self._reach)[0]  # (part, lag)
+        return np.repeat(days, SLOTS // PARTS, axis=0)
 
-    def _mean(self, kernel: Kernel, others: float, course: Course | None) -> Doubles:
-        days, prior = self._weights(kernel, others, course)
-        top = (self._day_weights(kernel, course) * self._values(course)).sum(axis=1)
-        total = days.sum(axis=1) + prior
-        known = days.sum(axis=1) > 0
-        mean: Doubles = np.where(
-            known, (top + prior * self._others) / np.where(known, total, 1.0), np.nan
+    def _mean(self, kernel: Kernel, others: float, sums: tuple[Doubles, Doubles]) -> Doubles:
+        near, top = sums
+        days, prior = self._days(kernel), self._prior * others
+        total = (days * near).sum(axis=1)
+        known = total > 0
+        mean: Doubles = ((days * top).sum(axis=1) + prior * self._others) / np.where(
+            known, total + prior, 1.0
         )
-        return mean
+        return np.where(known, mean, np.nan)
 
 
-def _effects(stages: list[Doubles], own: Bools, served: tuple[Doubles, float]) -> dict[str, float]:
-    mean, scale = served
+def _level(kernel: Kernel, one: Windows, stages: list[Doubles]) -> float:
+    """What the day's total multiplies the means of its slots by."""
+    means = stages[_PLAIN - 1][None].astype(np.float32)  # the climatology's: before today's course
+    return float(day_factors(kernel, one, means)[0])
+
+
+def _levelled(stages: list[Doubles], level: float) -> tuple[list[Doubles], Doubles]:
+    """The stages at the day's level, today's course coming on top of it; and what the last one,
+    slot by slot, is multiplied by thereby."""
+    moved = [level * stage for stage in stages[:_PLAIN]]
+    moved += [moved[-1] + stage - stages[_PLAIN - 1] for stage in stages[_PLAIN:]]
+    share = np.ones_like(stages[-1])
+    np.divide(moved[-1], stages[-1], out=share, where=stages[-1] > 0)
+    return moved, share
+
+
+def _effects(
+    stages: list[Doubles], whose: tuple[Bools, Bools], served: tuple[Doubles, float]
+) -> dict[str, float]:
+    (own, strange), (mean, scale) = whose, served
     levels = [float(stage[own].sum()) / scale for stage in stages]
-    names = EFFECTS[: len(levels)]
     steps = np.diff([0.0, *levels])
-    found = dict.fromkeys(EFFECTS, 0.0) | dict(zip(names, map(float, steps), strict=True))
-    found["cohort"] += float(mean[~own].sum()) / scale
+    found = dict.fromkeys(EFFECTS, 0.0) | dict(
+        zip(EFFECTS[: len(levels)], map(float, steps), strict=True)
+    )
+    found["cohort"] += float(mean[strange].sum()) / scale
     found["networks"] = float(mean[own].sum()) / scale - levels[-1]
     return found

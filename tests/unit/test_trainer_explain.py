@@ -11,7 +11,7 @@ import torch
 from fitstream.trainer.cohort import make_cohort as cohort_of
 from fitstream.trainer.cohort import no_cohort
 from fitstream.trainer.data import SLOTS, TARGETS
-from fitstream.trainer.explain import RATES, Explanation, values_of, weights_of
+from fitstream.trainer.explain import RATES, Explanation, key_values, weights_of
 from fitstream.trainer.forecast import Forecast, Request, forecast_many
 from fitstream.trainer.metrics import LEVELS
 from fitstream.trainer.models.blend import Blend, Member
@@ -56,7 +56,7 @@ def test_explained_weights_reproduce_the_quantiles_and_the_mean_of_every_slot(ta
     base = model().base
     kernel = base.kernels[target]
     windows = make_windows({"me": SERIES}, base.look(target), [Issue("me", 15, 15)])
-    weights, values = weights_of(kernel, windows, 0), values_of(windows, 0)
+    weights, values = weights_of(kernel, windows, 0), key_values(windows, 0)
     order = np.argsort(values, axis=1, kind="stable")
     ascending = np.take_along_axis(values, order, axis=1)
     count = np.isfinite(values).sum(axis=1)

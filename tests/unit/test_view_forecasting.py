@@ -1,11 +1,18 @@
 """A forecast in words: its fan, its total and range, and how it did."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import msgspec
 
-from fitstream.client.data import BasedOn, Day, Forecast, Quantiles, Quarter
-from fitstream.gateway.view.forecasting import forecast_view, rests_on, total_of, truth_of
+from fitstream.client.data import BasedOn, Day, DayTotal, Forecast, Quantiles, Quarter
+from fitstream.gateway.view.forecasting import (
+    certainty,
+    forecast_view,
+    rests_on,
+    total_of,
+    truth_of,
+)
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 FORECAST = Forecast(
@@ -79,27 +86,48 @@ def test_the_truth_counts_slots_inside_the_range() -> None:
     assert (truth.slots, truth.inside, truth.measured, truth.expected) == (3, 2, 600, 240)
 
 
-def test_a_heart_rate_has_a_mean_and_no_total() -> None:
+def test_a_heart_rate_has_a_mean_and_no_sum() -> None:
     beats = [Quarter(slot=START, heart_rate_bpm=60), Quarter(
         slot=START + timedelta(minutes=15), heart_rate_bpm=80)]  # fmt: skip
     truth = truth_of("heart_rate_bpm", FORECAST.items, beats)
     assert truth is not None
     assert truth.measured == 70
-    assert total_of("heart_rate_bpm", FORECAST.items, past_days(20)) is None
 
 
-def test_a_few_days_tell_no_range() -> None:
-    total = total_of("steps", FORECAST.items, past_days(3))
+def told(*slots: int, own_days: int = 20, **fields: Any) -> Forecast:
+    totals = [
+        DayTotal(
+            day=START.date() + timedelta(days=i), slots=n, own_days=own_days,
+            low=5000.0, mean=8000.0 + i, high=11000.0,
+        )
+        for i, n in enumerate(slots)
+    ]  # fmt: skip
+    return msgspec.structs.replace(FORECAST, totals=totals, **fields)
+
+
+def test_the_total_is_that_of_the_day_of_which_most_is_told() -> None:
+    assert total_of(FORECAST) is None
+    total = total_of(told(40, 56))
     assert total is not None
-    assert (total.expected, total.low) == (96 * 80, None)
+    assert (total.day, total.expected) == (START.date() + timedelta(days=1), 8001)
+    assert (total.low, total.high) == (5000, 11000)
 
 
-def test_the_range_holds_the_expected_total() -> None:
-    total = total_of("steps", FORECAST.items, past_days(20))
-    assert total is not None
-    assert total.low is not None
-    assert total.high is not None
-    assert total.low <= total.expected <= total.high
+def test_few_days_are_told_of_and_many_are_not() -> None:
+    assert certainty(told(96)) == ""
+    assert "only 3 days of your own" in certainty(told(96, own_days=3))
+    assert "their own days" in certainty(told(96, own_days=0, basis="cohort"), "their")
+
+
+def test_a_week_is_shown_by_its_days_with_what_was_measured_of_them() -> None:
+    days = [msgspec.structs.replace(past_days(1)[0], day=START.date())]
+    view = forecast_view(told(*[96] * 7, horizon="672"), [], days, "UTC", START)
+    assert view is not None
+    assert [series.name for series in view.chart.series] == ["80 % range", "Expected", "Measured"]
+    assert view.chart.series[2].values == [8000, *[None] * 6]
+    assert view.chart.series[0].low == [5000] * 7
+    assert "most on Sunday" in view.chart.summary
+    assert view.truth is None
 
 
 def test_what_it_rests_on_speaks_to_who_reads_it() -> None:

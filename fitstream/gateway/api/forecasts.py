@@ -67,9 +67,12 @@ async def list_forecasts(request: web.Request) -> web.Response:
 
 
 async def get_forecast(request: web.Request) -> web.Response:
-    """A forecast as it was issued, from the history in S3."""
     target, _ = _of(request)
-    wanted = request.match_info["forecast"]
+    return await read_forecast(request, request.match_info["forecast"], target)
+
+
+async def read_forecast(request: web.Request, wanted: str, target: str) -> web.Response:
+    """A forecast as it was issued, from the history in S3; raises NotFound."""
     issued_at, horizon = _issue_of(wanted)
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])

@@ -1,12 +1,15 @@
 """Today, or another day: steps by the hour against the usual day, heart, calories, score."""
 
+import asyncio
 from datetime import date, timedelta
 
 import msgspec
 from aiohttp import web
 
-from fitstream.client.data import HoursOfDay
+from fitstream.client.data import Forecast, HoursOfDay
+from fitstream.client.forecasts import Explained
 from fitstream.gateway.pages.door import Viewer
+from fitstream.gateway.pages.forecast import or_none
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart
 from fitstream.gateway.view.daily import (
@@ -17,6 +20,8 @@ from fitstream.gateway.view.daily import (
     score_view,
     verdict,
 )
+from fitstream.gateway.view.forecasting import TARGETS
+from fitstream.gateway.view.remaining import RemainingView, remaining_view
 from fitstream.gateway.view.templates import html
 from fitstream.gateway.view.weekly import heart_chart, hours_chart
 
@@ -39,6 +44,7 @@ class TodayPage(msgspec.Struct, frozen=True, kw_only=True):
     kcal_total: float | None
     missing: list[str]
     has_history: bool
+    remaining: RemainingView | None
 
 
 async def show_today(request: web.Request, viewer: Viewer) -> web.StreamResponse:
@@ -65,8 +71,22 @@ async def show_today(request: web.Request, viewer: Viewer) -> web.StreamResponse
         kcal_total=day_total(found.items, "calories_kcal"),
         missing=missing(found, devices, viewer.now) if is_today else [],
         has_history=bool(found.items or found.usual or found.last_slot),
+        remaining=await _remaining(viewer) if is_today else None,
     )
     return html(request, "pages/today.html", viewer.shell("today"), page)
+
+
+async def _remaining(viewer: Viewer) -> RemainingView | None:
+    """What the newest forecasts say of the rest of today; None without any."""
+    client, who = viewer.client, viewer.customer.id
+    asked = [client.forecast(who, target, "today") for target in TARGETS]
+    *found, why = await asyncio.gather(
+        *(or_none(call) for call in asked),
+        or_none(client.forecast_explained(who, "steps", "today")),
+    )
+    told = [each for each in found if isinstance(each, Forecast)]
+    explained = why if isinstance(why, Explained) else None
+    return remaining_view(told, explained, viewer.customer.zone, viewer.now)
 
 
 def _chart(found: HoursOfDay, metric: str, color: str) -> Chart | None:

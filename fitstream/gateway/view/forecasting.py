@@ -1,13 +1,12 @@
 """A forecast as pages show it: the fan, the day's total with its range, what it rests on. Pure."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from statistics import mean
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
-from fitstream.client.data import Day, Forecast, Quantiles, Quarter
+from fitstream.client.data import Day, DayTotal, Forecast, Quantiles, Quarter
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart, Series
 
@@ -20,17 +19,19 @@ MODELS = {
     "convlstm": "patterns that a model learned from everyone who consented",
     "ensemble": "what is usual, and patterns that models learned from everyone who consented",
 }
+HORIZONS = {"96": "Next day", "672": "Next week", "today": "Rest of today"}
 _DAY_SLOTS = 96
 _FEW_DAYS = 7
 _WORN_ENOUGH = 0.6
 
 
 class Total(NamedTuple):
-    """Expected total, and the range of 8 in 10 days; no range while there are too few days."""
+    """What a local day is expected to come to, and the range of 8 in 10 such days."""
 
+    day: date
     expected: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
 
 
 class Truth(NamedTuple):
@@ -49,10 +50,12 @@ class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a forecast page says."""
 
     target: str
+    horizon: str
     chart: Chart
     first: datetime
     last: datetime
     total: Total | None
+    certainty: str
     truth: Truth | None
     issued_at: datetime
     model_id: str
@@ -70,24 +73,55 @@ def forecast_view(
     now: datetime,
     whose: str = "your",
 ) -> ForecastView | None:
-    """The last 24 hours that a forecast covers, what was measured of them beside; None if empty."""
-    items = found.items[-_DAY_SLOTS:]
+    """What a forecast says, with what was measured of it beside; None if it is empty.
+
+    A next day is shown by its last 24 hours, a next week by its days; `days` are measured ones.
+    """
+    items = found.items[-_DAY_SLOTS:] if found.horizon == "96" else found.items
     if not items:
         return None
     last = items[-1].slot + timedelta(minutes=15)
+    is_week = found.horizon == "672"
     return ForecastView(
         target=found.target,
-        chart=fan(found.target, items, quarters, zone),
+        horizon=found.horizon,
+        chart=week(found, days) if is_week else fan(found.target, items, quarters, zone),
         first=items[0].slot,
         last=last,
-        total=total_of(found.target, items, days),
-        truth=truth_of(found.target, items, quarters),
+        total=total_of(found),
+        certainty=certainty(found, whose),
+        truth=None if is_week else truth_of(found.target, items, quarters),
         issued_at=found.issued_at,
         model_id=found.model_id,
         model_kind=found.model_kind,
         rests_on=rests_on(found, whose),
         data_through=found.data_through,
         is_past=last <= now,
+    )
+
+
+def week(found: Forecast, days: Sequence[Day]) -> Chart:
+    """Expected total and range of each day, and what was measured of those that are over."""
+    totals = found.totals
+    name = TARGETS.get(found.target, words.metric(found.target))
+    measured = _day_values(found.target, totals, days)
+    color = COLORS.get(found.target, "accent")
+    series = [
+        Series("80 % range", "band", "band", [t.high for t in totals], [t.low for t in totals]),
+        Series("Expected", "line", color, [t.mean for t in totals]),
+    ]
+    if any(value is not None for value in measured):
+        series.append(Series("Measured", "mark", "ink", measured))
+    most = max(totals, key=lambda total: total.mean, default=None)
+    return Chart(
+        id="week",
+        summary=f"{name} expected per day" + (f", most on {most.day:%A}" if most else ""),
+        x_name="Day",
+        x=[f"{total.day:%a}" for total in totals],
+        long_x=[words.day_of(total.day) for total in totals],
+        series=series,
+        unit=words.unit(found.target) or name.lower(),
+        size="tall",
     )
 
 
@@ -119,24 +153,20 @@ def fan(target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter], zo
     )
 
 
-def total_of(target: str, items: Sequence[Quantiles], days: Sequence[Day]) -> Total | None:
-    """Sum of the means; its range is how far such days strayed from their mean before.
+def total_of(found: Forecast) -> Total | None:
+    """The total of the day of which most lies in the forecast; None where no day does."""
+    best = max(found.totals, key=lambda total: total.slots, default=None)
+    return Total(best.day, best.mean, best.low, best.high) if best else None
 
-    Quantiles of slots do not add up to those of a day, so the days of the past tell the range.
-    """
-    if target.startswith("heart"):
-        return None
-    expected = sum(item.mean for item in items)
-    totals = sorted(
-        value
-        for day in days
-        if day.measured >= _WORN_ENOUGH * day.slots and (value := day.value(target)) is not None
-    )
-    usual = mean(totals) if totals else 0
-    if len(totals) < _FEW_DAYS or usual <= 0:
-        return Total(expected, None, None)
-    low, high = (totals[round((len(totals) - 1) * share)] / usual for share in (0.1, 0.9))
-    return Total(expected, expected * min(low, 1), expected * max(high, 1))
+
+def certainty(found: Forecast, whose: str = "your") -> str:
+    """How sure it can be, in plain words; empty once there are days enough."""
+    known = min((total.own_days for total in found.totals), default=_FEW_DAYS)
+    if known >= _FEW_DAYS:
+        return ""
+    if found.basis == "cohort":
+        return f"Nothing can be told from {whose} own days yet, so the range is wide."
+    return f"It knows only {words.count_of(known, 'day')} of {whose} own yet; the range is wide."
 
 
 def truth_of(target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter]) -> Truth | None:
@@ -168,6 +198,14 @@ def rests_on(found: Forecast, whose: str = "your") -> str:
     how = MODELS.get(found.model_kind)
     week = f", {words.week_of(found.based_on.week)} included" if found.based_on else ""
     return f"It rests on {known}{week}" + (f": {how}." if how else ".")
+
+
+def _day_values(target: str, totals: Sequence[DayTotal], days: Sequence[Day]) -> list[float | None]:
+    """Totals of whole days that were worn for long enough."""
+    known = {
+        day.day: day.value(target) for day in days if day.measured >= _WORN_ENOUGH * _DAY_SLOTS
+    }
+    return [known.get(total.day) for total in totals]
 
 
 def _measured(

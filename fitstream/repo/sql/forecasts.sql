@@ -105,14 +105,13 @@ WHERE ($1::int[] IS NULL OR c.programme_no = ANY($1)) AND ($2::text IS NULL OR s
   AND ($3::text IS NULL OR s.target = $3) AND s.end_slot >= $4
 GROUP BY s.model_id, s.target, s.horizon
 
--- name: customer_scores -> CustomerScore
--- A model's next-day forecasts of late, per target and customer.
-SELECT s.target, s.customer_no, sum(part.loss) AS loss, sum(part.size) AS size,
-       count(DISTINCT s.issued_at)::int AS forecasts
-FROM forecast_score s CROSS JOIN unnest(s.loss, s.size) AS part (loss, size)
+-- name: issue_scores -> IssueScore
+-- A model's next-day forecasts of late, each target by itself.
+SELECT s.target, s.customer_no, (SELECT sum(each) FROM unnest(s.loss) each) AS loss,
+       (SELECT sum(each) FROM unnest(s.size) each) AS size
+FROM forecast_score s
 WHERE s.model_id = $1 AND s.horizon = '96' AND s.end_slot >= $2
-GROUP BY s.target, s.customer_no
-ORDER BY s.target, s.customer_no
+ORDER BY s.target, s.customer_no, s.issued_at
 
 -- name: programmes_with_news -> DueProgramme
 -- Programmes with a champion and customers who sent something of late.
@@ -127,7 +126,9 @@ ORDER BY c.programme_no
 -- Whose today has slots that their forecast of today has not seen.
 SELECT c.customer_no, c.id, c.zone, t.last_slot, w.week, w.current_version AS version
 FROM customer_stat t JOIN customer c USING (customer_no)
-LEFT JOIN forecast f ON f.customer_no = c.customer_no AND f.horizon = 'today' AND f.target = 'steps'
+LEFT JOIN LATERAL (
+    SELECT max(data_through) AS data_through, max(issued_at) AS issued_at
+    FROM forecast WHERE customer_no = c.customer_no AND horizon = 'today') f ON true
 LEFT JOIN LATERAL (
     SELECT week, current_version FROM week_state
     WHERE customer_no = c.customer_no AND current_version IS NOT NULL

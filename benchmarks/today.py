@@ -1,0 +1,116 @@
+"""Rest of today: how much better the next slot and the next hour are forecast from today's course.
+
+On every full hour of the last seven wear days of the dataset's wearers, beside the forecast of the
+same slots that was made at midnight. Factors of the kernel as they start, for both.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Bar, Report
+from fitstream.trainer.cohort import make_cohort
+from fitstream.trainer.data import SLOTS, TARGETS, Series, from_wearers
+from fitstream.trainer.explain import RATES
+from fitstream.trainer.forecast import bounded
+from fitstream.trainer.metrics import Losses, paired_bootstrap, pinball, tails
+from fitstream.trainer.models.blend import Blend
+from fitstream.trainer.models.climatology import Climatology, pooled
+from fitstream.trainer.models.kernel import START
+from fitstream.trainer.splits import days_before
+from fitstream.trainer.today import Moment, rest_of_today
+from fitstream.trainer.windows import Issue, Reach, make_windows
+
+_DATASET = Path(__file__).parent.parent / "dataset" / "wearers_15min.parquet"
+_TEST_DAYS, _HISTORY_DAYS = 7, 12
+_HOURS = range(4, SLOTS, 4)
+_NEXT_HOUR = 4
+_BARS = {"steps": (0.16, 0.08), "heart_rate_bpm": (0.23, 0.12)}
+
+
+def run() -> Report:
+    """Relative WQL of each target, next slot and next four, with bootstrap intervals over wearers;
+    and how many totals of today lie inside their range, by the hour."""
+    series = from_wearers(_DATASET)
+    rows, bars = [], []
+    for target in TARGETS:
+        issues = _issues(series, target)
+        found = _compare(series, target, issues)
+        rows.append(found)
+        for name, bar in zip(("next slot", "next hour"), _BARS.get(target, ()), strict=False):
+            gain = -found[name]["difference"]
+            text = f"{100 * gain:.1f} % better"
+            bars.append(Bar(f"{target}, {name}", text, f"≥ {100 * bar:.0f} %", gain >= bar))
+    return Report(rows, bars, {"moments": "every full hour", "test_days": _TEST_DAYS})
+
+
+def _issues(series: dict[str, Series], target: str) -> list[Issue]:
+    issues = []
+    for name in sorted(series):
+        days = [int(day) for day in series[name].measured_days(target)]
+        if len(days) >= _HISTORY_DAYS + _TEST_DAYS:
+            issues += [Issue(name, day, day) for day in days[-_TEST_DAYS:]]
+    return issues
+
+
+def _compare(series: dict[str, Series], target: str, issues: list[Issue]) -> dict[str, object]:
+    known = days_before(series, issues)
+    model = Blend(
+        Climatology(
+            Reach(),
+            {target: START[target]},
+            {target: pooled(known, target)},
+            {target: make_cohort(known, target)},
+        )
+    )
+    names = sorted({issue.customer_id for issue in issues})
+    sums = np.zeros((len(names), _NEXT_HOUR, 3))  # today's loss, tomorrow's model's, truth
+    inside = {hour: [0, 0] for hour in (6, 12, 18)}
+    truths, served = [], []
+    for issue in issues:
+        one = series[issue.customer_id]
+        windows = make_windows({issue.customer_id: one}, model.look(target), [issue])
+        midnight, truth = bounded(model.predict(windows)[0], target), windows.truth[0]
+        day = one.first_day.fromordinal(one.first_day.toordinal() + issue.day)
+        for quarter in _HOURS:
+            made = rest_of_today(model, Moment(one, day, quarter))
+            ahead = slice(quarter, quarter + _NEXT_HOUR)
+            now = made.values[target][:_NEXT_HOUR]
+            losses = (pinball(truth[None, ahead], each[None])[0] for each in (now, midnight[ahead]))
+            entry = sums[names.index(issue.customer_id)]
+            for place, loss in enumerate(losses):
+                entry[:, place] += loss
+            entry[:, 2] += np.nan_to_num(truth[ahead])
+            truths.append(truth[ahead])
+            served.append(now)
+            if quarter // 4 in inside:
+                _count(inside[quarter // 4], truth, made.totals[target][0], target)
+    below, above = tails(np.stack(truths), np.stack(served))
+    return {
+        "target": target,
+        "wearers": len(names),
+        "days": len(issues),
+        "next slot": _gain(sums[:, :1]),
+        "next hour": _gain(sums),
+        "below_q10": round(below, 4),
+        "above_q90": round(above, 4),
+        "totals_inside": {f"{h}:00": round(n / max(of, 1), 3) for h, (n, of) in inside.items()},
+    }
+
+
+def _count(counts: list[int], truth: np.ndarray, total: object, target: str) -> None:
+    measured = truth[np.isfinite(truth)]
+    if len(measured) >= SLOTS * 0.9:
+        real = float(measured.mean() if target in RATES else measured.sum())
+        counts[0] += total.low <= real <= total.high
+        counts[1] += 1
+
+
+def _gain(sums: np.ndarray) -> dict[str, float]:
+    now, midnight, size = sums.sum(axis=1).T
+    interval = paired_bootstrap(Losses(now, midnight, size), seed=0)
+    wql = {
+        "today": round(float(now.sum() / size.sum()), 4),
+        "midnight": round(float(midnight.sum() / size.sum()), 4),
+    }
+    return wql | {name: round(value, 4) for name, value in interval._asdict().items()}
