@@ -9,6 +9,7 @@ from aiohttp import ClientSession
 
 from fitstream import csrf
 from fitstream.client import Client
+from fitstream.gateway.policy import SCOPES
 from fitstream.repo.database import open_repo
 from tests.conftest import RunningStack
 from tests.oauth import (
@@ -558,3 +559,33 @@ async def test_the_page_sends_nobody_to_an_address_that_is_not_registered(
     ) as response:
         assert response.status == 422
         assert "thief.example.org" not in response.headers["Content-Security-Policy"]
+
+
+async def test_the_metadata_says_what_is_so(
+    http: ClientSession, stack: RunningStack, program: Program
+) -> None:
+    found = (await call(http, "GET", "/.well-known/oauth-authorization-server")).body
+    assert found["issuer"] == stack.gateway
+    for name, text in found.items():
+        if name.endswith("_endpoint") and name != "authorization_endpoint":
+            path = text.removeprefix(stack.gateway)
+            async with http.post(path, data={"token": "x"}) as response:
+                assert response.status in (400, 401), name
+                assert (await response.json())["error"]
+    async with http.get(found["authorization_endpoint"], allow_redirects=False) as response:
+        assert response.status == 303
+    server = await register(http, stack.admin_key, is_confidential=True)
+    assert server.secret is not None
+    by_post = {"client_id": server.id, "client_secret": server.secret[1], "token": "x"}
+    for route, name in (("revoke", "revocation"), ("introspect", "introspection")):
+        methods = found[f"{name}_endpoint_auth_methods_supported"]
+        assert {"client_secret_basic", "client_secret_post"} <= set(methods)
+        assert (await server.send(route, token="x")).status == 200
+        assert (await send(http, route, None, **by_post)).status == 200
+        is_open = (await program.send(route, token="x")).status == 200
+        assert is_open == ("none" in methods)
+    for grant in (*found["grant_types_supported"], "password", "implicit"):
+        error = (await server.send("token", grant_type=grant, code="x")).body["error"]
+        assert (error == "unsupported_grant_type") == (grant in ("password", "implicit")), grant
+    assert set(found["scopes_supported"]) == set(SCOPES)
+    assert found["code_challenge_methods_supported"] == ["S256"]

@@ -102,7 +102,9 @@ async def test_what_ends_tokens_here_ends_them_there(
     devices = f"/v1/customers/{who.customer.id}/devices"
     device = (await call(http, "GET", devices, who.token)).body["items"][0]["id"]
     program = await register(http, stack.admin_key)
-    token = (await program.tokens(who, device_id=device))["access_token"]
+    tokens = await program.tokens(who, device_id=device)
+    token = tokens["access_token"]
+    elsewhere = (await admin.as_who("").login(who.email, PASSWORD)).token
     assert (await call(second, "GET", devices, token)).status == 200
     if why == "password":
         body = {"old": PASSWORD, "new": "another quiet walk"}
@@ -116,6 +118,12 @@ async def test_what_ends_tokens_here_ends_them_there(
         return (await call(second, "GET", devices, token)).status
 
     await refused(ask)
+    form = {"client_id": program.id, "grant_type": "refresh_token"}
+    form["refresh_token"] = tokens["refresh_token"]
+    async with second.post("/v1/oauth/token", data=form) as response:
+        assert (await response.json())["error"] == "invalid_grant"
+    session_is_over = (await call(second, "GET", "/v1/me", elsewhere)).status == 401
+    assert session_is_over == (why == "password")
 
 
 async def test_a_key_that_is_revoked_here_fails_there(
