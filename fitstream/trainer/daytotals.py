@@ -1,7 +1,7 @@
 """Totals of a day and their own interval: quantiles of slots do not add up to those of a sum.
 
-Source: split-conformal prediction on ratios of past totals to their forecasts. Must not look at the
-days it is applied to.
+Source: split-conformal prediction on ratios of past totals to their forecasts; a customer's own
+days count beside them (`models/daylevel.py`). Must not look at the days it is applied to.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,9 @@ def ratios_of(target: str, truth: Floats, forecast: Floats) -> Ratios:
     return float(min(low, 1)), float(max(high, 1))
 
 
-def day_totals(forecast: Floats, ratios: Ratios) -> Doubles:
-    """(n, 3): low, mean and high of each forecast day's total; of heart rates the day's mean."""
+def day_totals(forecast: Floats, ratios: Ratios | Doubles) -> Doubles:
+    """(n, 3): low, mean and high of each forecast day's total, `ratios` being those of all days or
+    (n, 2); of heart rates the day's mean."""
     total = forecast[..., MEAN].sum(axis=1, dtype=np.float64)
-    return np.stack([ratios[0] * total, total, ratios[1] * total], axis=1)
+    low, high = np.asarray(ratios, np.float64).T
+    return np.stack([low * total, total, high * total], axis=1)

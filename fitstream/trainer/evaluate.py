@@ -4,9 +4,9 @@ Must not fit or choose anything.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,13 +39,21 @@ class Model(Protocol):
         """(n, 96, 4): q10, q50, q90, mean of each slot."""
 
 
+@runtime_checkable
+class Totalling(Protocol):
+    """A model that also says how far a day's total may lie from its forecast."""
+
+    def total_ratios(self, windows: Windows, forecast: Floats) -> Doubles:
+        """(n, 2): below and above, as ratios to the forecast's total."""
+
+
 @dataclass(frozen=True, eq=False)
 class Held:
     """What a set of models forecast for some held-out days of one target.
 
     issues by day; truth (day, 96); forecasts by name (day, 96, 4); scale (day,) for MASE; unit
-    (day,) numbers what
-    a bootstrap resamples: the customers, or the days when there are fewer than five customers.
+    (day,) numbers what a bootstrap resamples: the customers, or the days when there are fewer than
+    five customers; day_ratios (day, 2) of the models that say how far a total may lie off.
     """
 
     target: str
@@ -55,6 +63,7 @@ class Held:
     seconds: Mapping[str, float]
     scale: Doubles
     unit: Ints
+    day_ratios: Mapping[str, Doubles] = field(default_factory=dict)
 
     def scores(self, kind: str) -> dict[str, float]:
         """All metrics of one model."""
@@ -80,6 +89,7 @@ def hold(
     """
     truths: list[Floats] = []
     parts: dict[str, list[Floats]] = {name: [] for name in models}
+    ratios: dict[str, list[Doubles]] = {name: [] for name in models}
     seconds = dict.fromkeys(models, 0.0)
     for at in range(0, len(issues), _CHUNK):
         group = issues[at : at + _CHUNK]
@@ -91,6 +101,8 @@ def hold(
             if key not in made:
                 made[key] = make_windows(series, look, group)
             parts[name].append(model.predict(made[key]))
+            if isinstance(model, Totalling):
+                ratios[name].append(model.total_ratios(made[key], parts[name][-1]))
             seconds[name] += perf_counter() - started
         truths.append(next(iter(made.values())).truth)
     truth = np.concatenate(truths)
@@ -99,7 +111,8 @@ def hold(
         truth = np.where(np.isfinite(forecast).all(axis=2), truth, np.float32(np.nan))
     filled = {name: np.nan_to_num(forecast) for name, forecast in forecasts.items()}
     issued, scales = tuple(issues), _scales(series, target, issues)
-    return Held(target, issued, truth, filled, seconds, scales, units(issues))
+    totals = {name: np.concatenate(part) for name, part in ratios.items() if part}
+    return Held(target, issued, truth, filled, seconds, scales, units(issues), totals)
 
 
 def units(issues: Sequence[Issue]) -> Ints:

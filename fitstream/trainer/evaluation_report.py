@@ -112,7 +112,7 @@ def _totals(outcome: Outcome) -> list[str]:
     days = measured.sum(axis=1) >= _LEAST_SLOTS
     if not days.any():
         return []
-    totals = day_totals(forecast, outcome.tuned[outcome.champion].ratios)[days]
+    totals = day_totals(forecast, outcome.test.day_ratios[outcome.champion])[days]
     real = np.where(measured, truth, 0).sum(axis=1)[days]
     below, above = (real < totals[:, 0]).mean(), (real > totals[:, 2]).mean()
     return [

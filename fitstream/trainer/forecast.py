@@ -12,6 +12,7 @@ import numpy as np
 
 from fitstream.trainer.data import SLOTS, Bools, Floats, Series
 from fitstream.trainer.explain import Explanation, cohort_alone, explain
+from fitstream.trainer.metrics import Doubles
 from fitstream.trainer.models.climatology import MIN_OWN_DAYS, Climatology, own_history
 from fitstream.trainer.totals import DayTotal, totals_of
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
@@ -53,6 +54,9 @@ class ServingModel(Protocol):
 
     def predict(self, windows: Windows) -> Floats:
         """(n, 96, 4): q10, q50, q90, mean of each slot."""
+
+    def total_ratios(self, windows: Windows, forecast: Floats) -> Doubles:
+        """(n, 2): how far each day's total may lie below and above that of its forecast."""
 
 
 class Request(NamedTuple):
@@ -133,8 +137,10 @@ def _group(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
         windows = make_windows(known, model.look(target), issues)
         days_of_slots = model.predict(windows)  # (n, slot, output)
         own = own_history(windows)  # (n,)
+        ratios = model.total_ratios(windows, days_of_slots)  # (n, 2)
         for number, request in enumerate(requests):
-            made = _target(model, windows, (days_of_slots, own), (request, rows[number]))
+            predicted = (days_of_slots, own, ratios)
+            made = _target(model, windows, predicted, (request, rows[number]))
             if made is not None and (made.is_own or not _settled(known[str(number)])):
                 found[number][target] = made
     return [_answer(request, each) for request, each in zip(requests, found, strict=True)]
@@ -143,19 +149,18 @@ def _group(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
 def _target(
     model: ServingModel,
     windows: Windows,
-    predicted: tuple[Floats, Bools],
+    predicted: tuple[Floats, Bools, Doubles],
     asked: tuple[Request, slice],
 ) -> _Target | None:
     """One target of a request; None where neither own days nor the cohort tell it."""
-    (days_of_slots, own), (request, rows) = predicted, asked
+    (days_of_slots, own, ratios), (request, rows) = predicted, asked
     target, days = windows.target, days_of_slots[rows]
     if not np.isfinite(days).all():
         return None
     days = np.stack([bounded(day, target) for day in days])  # (day, slot, output)
     is_own = bool(own[rows.start])
     worn = int(windows.history_days()[rows.start])
-    ratios = model.day_ratios.get(target)
-    totals = totals_of(target, days, request.start_day, (ratios, worn if is_own else 0))
+    totals = totals_of(target, days, request.start_day, (ratios[rows], worn if is_own else 0))
     explained: tuple[Explanation, ...] = ()
     if request.is_explained:
         kernel = model.base.kernels[target]

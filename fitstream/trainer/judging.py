@@ -44,7 +44,8 @@ def judge(
     tuned = {name: _tune(series, made, group) for name, group in blends.items()}
     models: dict[str, Model] = dict(_baselines(late))
     for name, group in blends.items():
-        models[name] = Blend(late, {target: group}, {target: tuned[name].calibration})
+        ratios = {target: tuned[name].ratios}
+        models[name] = Blend(late, {target: group}, {target: tuned[name].calibration}, ratios)
     if champion is not None and target in getattr(champion, "targets", ()):
         models[CHAMPION] = champion
     test = hold(models, series, target, made.split.test)

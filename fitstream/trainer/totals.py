@@ -12,6 +12,7 @@ import numpy as np
 from fitstream.trainer.data import SLOTS, Floats
 from fitstream.trainer.daytotals import USUAL, Ratios, day_totals
 from fitstream.trainer.explain import RATES
+from fitstream.trainer.metrics import Doubles
 
 # What 8 in 10 days of anybody are within, as ratios to the cohort's mean day.
 ANYBODY: dict[str, Ratios] = {
@@ -30,11 +31,14 @@ class DayTotal(NamedTuple):
 
 
 def totals_of(
-    target: str, days: Floats, first: date, known: tuple[Ratios | None, int]
+    target: str, days: Floats, first: date, known: tuple[Ratios | Doubles | None, int]
 ) -> tuple[DayTotal, ...]:
-    """Of (day, 96, 4) from `first` on; `known` is (the model's ratios, own days it rests on)."""
+    """Of (day, 96, 4) from `first` on; `known` is (the model's ratios, of all days or (day, 2), and
+    the own days it rests on)."""
     ratios, own_days = known
-    rows = day_totals(days, widened(target, ratios or USUAL[target], own_days))  # (day, 3)
+    rows = day_totals(
+        days, widened(target, USUAL[target] if ratios is None else ratios, own_days)
+    )  # (day, 3)
     rows = rows / (SLOTS if target in RATES else 1)
     return tuple(
         DayTotal(first + timedelta(days=i), *(float(np.maximum(each, 0)) for each in row))
@@ -42,12 +46,11 @@ def totals_of(
     )
 
 
-def widened(target: str, ratios: Ratios, own_days: int) -> Ratios:
-    """The ratios of a customer with so many own days: anybody's without any, the model's with
-    many."""
+def widened(target: str, ratios: Ratios | Doubles, own_days: int) -> Doubles:
+    """(2,) or (day, 2): the ratios of a customer with so many own days: anybody's without any, the
+    model's with many."""
     trust = own_days / (own_days + _FEW_DAYS)
-    (low, high), (least, most) = ratios, ANYBODY[target]
-    return (
-        trust * low + (1 - trust) * min(least, low),
-        trust * high + (1 - trust) * max(most, high),
-    )
+    least, most = ANYBODY[target]
+    given = np.asarray(ratios, np.float64)
+    wide = np.stack([np.minimum(least, given[..., 0]), np.maximum(most, given[..., 1])], axis=-1)
+    return np.asarray(trust * given + (1 - trust) * wide)

@@ -110,11 +110,19 @@ class Windows:
     @cached_property
     def measured_slots(self) -> Ints:
         """(n, days): how many slots of each past day were measured, by lag."""
-        return np.count_nonzero(np.isfinite(self.anchors), axis=2)
+        count: Ints = np.count_nonzero(np.isfinite(self.anchors), axis=2)
+        return count
+
+    @cached_property
+    def day_sums(self) -> npt.NDArray[np.float64]:
+        """(n, days): sum of what was measured on each past day, by lag."""
+        sums: npt.NDArray[np.float64] = np.nansum(self.anchors, axis=2, dtype=np.float64)
+        return sums
 
     def history_days(self) -> Ints:
         """(n,): past days with anything measured."""
-        return np.count_nonzero(self.measured_slots, axis=1)
+        days: Ints = np.count_nonzero(self.measured_slots, axis=1)
+        return days
 
 
 @dataclass(frozen=True, eq=False)

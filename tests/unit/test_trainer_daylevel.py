@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from fitstream.trainer.data import SLOTS, Series
+from fitstream.trainer.daytotals import day_totals
 from fitstream.trainer.metrics import MEAN
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.models.climatology import Climatology, pooled, predict_own
-from fitstream.trainer.models.daylevel import day_factors
+from fitstream.trainer.models.daylevel import day_factors, day_ratios
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 from tests.unit.trainer_factories import even_kernel, make_series
 
@@ -73,3 +74,34 @@ def test_a_day_measured_for_less_than_half_has_no_total() -> None:
     half = days_of([9000.0] * 8 + [30000.0] * 8)
     half.values["steps"][8:, 40:] = np.nan  # only nights are left of the lively days
     assert factor(half) < factor(series)
+
+
+def test_own_days_widen_or_narrow_the_interval_of_a_total() -> None:
+    others = (0.7, 1.4)
+    calm = days_of([9000.0, 9200, 9400, 9600, 9800] * 5)
+    wild = days_of([3000.0, 5000, 9000, 14000, 20000] * 5)
+    found = []
+    for series in (calm, wild):
+        windows = window(series)
+        model = Blend(
+            Climatology(REACH, {"steps": KERNEL}, {"steps": pooled([(series, 25)], "steps")}, {}),
+            day_ratios={"steps": others},
+        )
+        forecast = model.predict(windows)
+        (ratios,) = model.total_ratios(windows, forecast)
+        assert ratios[0] <= 1 <= ratios[1]
+        found.append(ratios)
+        low, middle, high = day_totals(forecast, model.total_ratios(windows, forecast))[0]
+        assert (low, high) == pytest.approx((ratios[0] * middle, ratios[1] * middle))
+    assert found[0][0] > 0.85
+    assert found[0][1] < 1.2
+    assert found[1][0] < 0.6
+    assert found[1][1] > 1.6
+
+
+def test_without_own_days_and_for_heart_rates_the_interval_is_everybodys() -> None:
+    nobody = window(make_series(days=3).before(0))
+    flat = np.full((1, SLOTS), 100, np.float32)
+    np.testing.assert_allclose(day_ratios(KERNEL, nobody, flat, (0.7, 1.4)), [[0.7, 1.4]], rtol=0.1)
+    heart = window(days_of([6000.0] * 9, "heart_rate_bpm"), "heart_rate_bpm")
+    assert day_ratios(KERNEL, heart, flat, (0.93, 1.07)).tolist() == [[0.93, 1.07]]

@@ -148,9 +148,9 @@ def test_the_fewer_days_a_customer_has_the_wider_the_range_of_a_days_total(
         assert few.values[target].shape == (slots, 4)
         for one, other in zip(few.totals[target], many.totals[target], strict=True):
             assert one.low <= one.mean <= one.high
-            assert one.high / one.mean > other.high / other.mean - 0.02
-            assert one.low / one.mean < other.low / other.mean + 0.02
-            assert days > 3 or one.high / one.mean > other.high / other.mean
+            if days <= 3:  # with two weeks they are the customer's own days
+                assert one.high / one.mean > other.high / other.mean
+                assert one.low / one.mean < other.low / other.mean + 0.02
 
 
 def test_totals_are_those_of_every_whole_local_day_that_is_touched() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from fitstream.trainer.data import Floats
-from fitstream.trainer.metrics import MEAN
+from fitstream.trainer.daytotals import USUAL
+from fitstream.trainer.metrics import MEAN, Doubles
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology, fill_from_pool, predict_own
-from fitstream.trainer.models.daylevel import day_factors
+from fitstream.trainer.models.daylevel import day_factors, day_ratios
 from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.windows import Look, Reach, Windows
 
@@ -75,6 +76,12 @@ class Blend:
         factors = day_factors(kernel, windows, forecasts[0][..., MEAN])  # of the climatology alone
         own = np.concatenate([own[..., :MEAN], own[..., MEAN:] * factors[:, None, None]], axis=2)
         return fill_from_pool(own, self.base.pool[windows.target], windows)
+
+    def total_ratios(self, windows: Windows, forecast: Floats) -> Doubles:
+        """(n, 2): how far each day's total may lie below and above that of its forecast."""
+        target = windows.target
+        others = self.day_ratios.get(target, USUAL[target])
+        return day_ratios(self.base.kernels[target], windows, forecast[..., MEAN], others)
 
     def predict_own(self, windows: Windows) -> Floats:
         """(n, 96, 4), not calibrated, NaN where there is nothing to stand on."""
