@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from fitstream.errors import (
     FitstreamError,
@@ -45,6 +45,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         _add_challenges(request, response, error, route)
     except TimeoutError:
         response = problem(Rejected("slow_body", "the body did not arrive in time", 408))
+    except ClientConnectionResetError:
+        raise  # whoever asked has left in the middle of the answer
     except Exception:  # a bug: say so, and how to find it in the log
         request_id = new_id("req")
         log.exception("request_failed", route=route, request_id=request_id)

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PASSWORD = "walking-slowly-1"
 ROLES = ("admin", "analyst", "support")
 PER_SHAPE = 2
+CARD = "/admin/models/*"  # models that tests write into the table have no card in the store
 ID = re.compile(r"^(\d+|[a-z]{3}_\w+|\d{4}-W\d\d|.*\d.*|[^/]*%20.*)$")
 
 
@@ -86,7 +87,8 @@ class Walk:
             if not self._is_new(f"GET {path}"):
                 continue
             async with self._http.get(path) as answer:
-                if answer.status != 200:
+                is_cardless = answer.status == 404 and shape_of(path) == CARD
+                if answer.status != 200 and not is_cardless:
                     self.dead_ends.append(f"{answer.status} {path}")
                 if answer.content_type != "text/html":
                     continue
@@ -168,5 +170,6 @@ async def test_nothing_is_offered_that_a_role_may_not_use(
     may_change = {"admin": "account/standing", "support": "devices", "analyst": "weeks"}[role]
     kind = "GET" if role == "analyst" else "POST"
     assert f"{kind} /admin/customers/*/{may_change}" in walk.shapes
-    assert ("GET /admin/people" in walk.shapes) == (role == "admin")
+    for page in ("people", "keys", "clients", "audit"):
+        assert (f"GET /admin/{page}" in walk.shapes) == (role == "admin")
     assert ("GET /admin/uploads/*" in walk.shapes) == (role != "analyst")

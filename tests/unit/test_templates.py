@@ -17,6 +17,7 @@ PARTS = {
     "parts.html",
     "mapping_parts.html",
     "forecast_parts.html",
+    "admin/access_parts.html",
     "admin/run_parts.html",
     "upload_parts.html",
     "pages/device_tabs.html",

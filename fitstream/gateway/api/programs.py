@@ -64,7 +64,12 @@ class PatchClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def create_key(request: web.Request) -> web.Response:
-    wanted, key, principal = await body(request, CreateKey), new_key(), request[PRINCIPAL]
+    return answer(await make_key(request, await body(request, CreateKey)), 201)
+
+
+async def make_key(request: web.Request, wanted: CreateKey) -> ProgramKeyMade:
+    """A new key with its secret, for API and pages. Raises NotFound for a foreign programme."""
+    key, principal = new_key(), request[PRINCIPAL]
     async with request.app[REPO].transaction() as db:
         new = NewProgramKey(
             name=wanted.name,
@@ -76,7 +81,7 @@ async def create_key(request: web.Request) -> web.Response:
         await staff.insert_program_key(db, key, new)
         await record(db, principal.actor, "key.created", Subject("key", key.id))
         shown = await _shown_key(db, await staff.get_program_key(db, key.id))
-    return answer(ProgramKeyMade(**msgspec.structs.asdict(shown), key=key.text), 201)
+    return ProgramKeyMade(**msgspec.structs.asdict(shown), key=key.text)
 
 
 async def list_keys(request: web.Request) -> web.Response:
@@ -102,7 +107,11 @@ async def revoke_key(request: web.Request) -> web.Response:
 
 
 async def create_client(request: web.Request) -> web.Response:
-    wanted = await body(request, CreateClient)
+    return answer(await make_client(request, await body(request, CreateClient)), 201)
+
+
+async def make_client(request: web.Request, wanted: CreateClient) -> OAuthClientMade:
+    """A new client with its secret, for API and pages. Raises Rejected(bad_client), NotFound."""
     check_client(wanted)
     secret = f"fsk_{new_secret()}" if wanted.is_confidential else None
     async with request.app[REPO].transaction() as db:
@@ -117,7 +126,7 @@ async def create_client(request: web.Request) -> web.Response:
         row = await oauth.create_client(db, new)
         await _record(db, request, "client.created", row)
         shown = await _shown_client(db, row)
-    return answer(_made(shown, secret), 201)
+    return _made(shown, secret)
 
 
 async def list_clients(request: web.Request) -> web.Response:
@@ -136,15 +145,25 @@ async def get_client(request: web.Request) -> web.Response:
 
 async def patch_client(request: web.Request) -> web.Response:
     change = await body(request, PatchClient)
+    return answer(await set_disabled(request, change.disabled))
+
+
+async def set_disabled(request: web.Request, is_disabled: bool) -> OAuthClient:
+    """Ends all that was granted to the client of the path, or lets it ask again."""
     async with request.app[REPO].transaction() as db:
         row = await _client(db, request)
-        await oauth.set_client_disabled(db, row.client_no, change.disabled)
-        action = "client.disabled" if change.disabled else "client.enabled"
+        await oauth.set_client_disabled(db, row.client_no, is_disabled)
+        action = "client.disabled" if is_disabled else "client.enabled"
         await _record(db, request, action, row)
-        return answer(await _shown_client(db, await oauth.get_client(db, row.id)))
+        return await _shown_client(db, await oauth.get_client(db, row.id))
 
 
 async def new_client_secret(request: web.Request) -> web.Response:
+    return answer(await make_secret(request), 201)
+
+
+async def make_secret(request: web.Request) -> OAuthClientMade:
+    """Another secret of the client of the path. Raises Conflict(public_client)."""
     secret = f"fsk_{new_secret()}"
     async with request.app[REPO].transaction() as db:
         row = await _client(db, request)
@@ -153,7 +172,7 @@ async def new_client_secret(request: web.Request) -> web.Response:
         await oauth.set_client_secret(db, row.client_no, hashed(secret))
         await _record(db, request, "client.secret_changed", row)
         shown = await _shown_client(db, row)
-    return answer(_made(shown, secret), 201)
+    return _made(shown, secret)
 
 
 def check_client(wanted: CreateClient) -> None:

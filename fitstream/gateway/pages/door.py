@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import msgspec
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from fitstream.client import Client
 from fitstream.client.data import Customer
@@ -110,8 +110,8 @@ def answered(handler: Handler) -> Handler:
             return await handler(request)
         except FitstreamError as error:
             return _render(request, problem_of(error, "/"))
-        except web.HTTPException:
-            raise
+        except (web.HTTPException, ClientConnectionResetError):
+            raise  # or whoever asked has left
         except Exception:  # a bug: say so, and how to find it in the log
             request_id = new_id("req")
             log.exception("page_failed", path=request.match_info.route.name, request_id=request_id)
