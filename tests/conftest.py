@@ -36,6 +36,7 @@ QUICK = {
     "FITSTREAM_COHORT_QUIET_S": "3",
     "FITSTREAM_COHORT_MAX_S": "20",
     "FITSTREAM_TRAIN_BUDGET_S": "10",
+    "FITSTREAM_TRAIN_SHARE_FROM_S": "31",  # tests of candidates as jobs have workers of their own
     "FITSTREAM_ARCHIVE_MAX_AGE_S": "2",
     "FITSTREAM_JOB_RESEND_S": "3",
     "FITSTREAM_JOB_LEASE_S": "6",

@@ -28,8 +28,9 @@ from fitstream.trainer.registry import dump
 from tests.unit.trainer_factories import make_series
 
 RECIPE = Recipe(
-    history_days=8, reach_slots=1, budget_s=20, test_days=3, targets=("steps",), max_windows=12
+    history_days=8, reach_slots=1, budget_s=2, test_days=3, targets=("steps",), max_windows=12
 )
+QUICK = msgspec.structs.replace(RECIPE, budget_s=1)  # two candidates, one rung
 GENEROUS = {"train_memory_bytes": 2**44, "train_device": "cpu"}
 Task = Callable[[JobContext], Awaitable[None]]
 
@@ -142,14 +143,14 @@ class Case:
         self.settings = msgspec.structs.replace(settings, train_share_from_s=1.0)
         self.hash = new_id("hash")
 
-    async def begin(self, people: int = 5, days: int = 16) -> str:
+    async def begin(self, people: int = 5, days: int = 16, recipe: Recipe = RECIPE) -> str:
         """The id of a queued run."""
         self.programme, self.people = await programme_of(self.repo, people)
         self.series = {
             person.id: make_series(person.id, days, seed) for seed, person in enumerate(self.people)
         }
         await self.pin(self.hash, self.people)
-        return await start_run(self.repo, self.programme, (self.hash, self.people))
+        return await start_run(self.repo, self.programme, (self.hash, self.people), recipe)
 
     async def pin(self, dataset_hash: str, people: list[Customer]) -> None:
         """A dataset of some of them."""
@@ -178,10 +179,10 @@ class Case:
             )
         return count
 
-    def reference(self) -> tuple[bytes, Any]:
+    def reference(self, recipe: Recipe = RECIPE) -> tuple[bytes, Any]:
         """Model and card of the same run in one process."""
         names = {person.id: self.series[person.id] for person in self.people}
-        made = train_cohort(known(names), RECIPE, lambda *_: None)
+        made = train_cohort(known(names), recipe, lambda *_: None)
         assert made.artifact is not None
         body, card = dump(made.artifact, dataset_hash=self.hash, created_at="")
         return body, untimed(card)

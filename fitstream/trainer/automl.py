@@ -30,13 +30,17 @@ EQUAL_SHARE = 0.5  # how far the chosen shares are pulled to equal ones
 SPACE: tuple[Shape, ...] = (
     Shape(kind="transformer"),
     Shape(kind="convlstm", learning_rate=0.003, head_rate=0.001),
-    Shape(kind="transformer", learning_rate=0.003, head_rate=0.0003, pull=0.05, dropout=0.1),
-    Shape(kind="convlstm", learning_rate=0.006, head_rate=0.002, width=12, days=21, dropout=0.2),
-    Shape(kind="transformer", learning_rate=0.002, head_rate=0.002, width=12),
-    Shape(kind="convlstm", learning_rate=0.0015, head_rate=0.0005, width=16, days=28, dropout=0.2),
-    Shape(kind="transformer", learning_rate=0.012, head_rate=0.0006, pull=0.1, width=4),
-    Shape(kind="convlstm", learning_rate=0.003, head_rate=0.002, pull=0.001, days=7, dropout=0.1),
-)
+    Shape(kind="transformer", learning_rate=0.003, head_rate=0.0003, pull=0.05, dropout=0.1,
+          history=28),
+    Shape(kind="convlstm", learning_rate=0.006, head_rate=0.002, width=12, days=21, dropout=0.2,
+          patch=4),
+    Shape(kind="transformer", learning_rate=0.002, head_rate=0.002, width=12, loss="person"),
+    Shape(kind="convlstm", learning_rate=0.0015, head_rate=0.0005, width=16, days=28, dropout=0.2,
+          layers=2, patch=4),
+    Shape(kind="transformer", learning_rate=0.012, head_rate=0.0006, pull=0.1, width=4, history=14),
+    Shape(kind="convlstm", learning_rate=0.003, head_rate=0.002, pull=0.001, days=7, dropout=0.1,
+          loss="person"),
+)  # fmt: skip
 
 
 class Rung(msgspec.Struct, frozen=True):

@@ -25,9 +25,10 @@ class Adapted:
 def overlay(base: Blend, adapted: Mapping[str, Adapted]) -> Blend:
     """The cohort's model with the targets of one person put in place."""
     kernels = {target: each.kernel for target, each in adapted.items()}
-    return Blend(
-        replace(base.base, kernels={**base.base.kernels, **kernels}),
-        {**base.members, **{target: each.members for target, each in adapted.items()}},
-        {**base.calibrations, **{target: each.calibration for target, each in adapted.items()}},
-        {**base.day_ratios, **{target: each.ratios for target, each in adapted.items()}},
+    return replace(
+        base,
+        base=replace(base.base, kernels={**base.base.kernels, **kernels}),
+        members={**base.members, **{t: each.members for t, each in adapted.items()}},
+        calibrations={**base.calibrations, **{t: each.calibration for t, each in adapted.items()}},
+        day_ratios={**base.day_ratios, **{t: each.ratios for t, each in adapted.items()}},
     )

@@ -117,23 +117,37 @@ def run_fit(fit: Fit, epochs: int, on_epoch: Callable[[float], None]) -> None:
         on_epoch(loss)
 
 
-def pinball_loss(forecast: Tensor, truth: Tensor, known: Tensor, scale: float) -> Tensor:
-    """Mean pinball loss over `scale` of forecasts (n, 96, 4) where `known` (n, 96), with a small
-    share of squared error for the mean."""
+def pinball_loss(forecast: Tensor, truth: Tensor, known: Tensor, scale: Tensor | float) -> Tensor:
+    """Mean pinball loss over `scale` (a number, or (n, 1)) of forecasts (n, 96, 4) where `known`
+    (n, 96), with a small share of squared error for the mean."""
     scored = torch.isfinite(truth) & known  # (n, slot)
     truth = torch.nan_to_num(truth)[..., None]  # (n, slot, 1)
     levels = torch.tensor(LEVELS, dtype=forecast.dtype, device=forecast.device)
     error = truth - forecast[..., : len(LEVELS)]  # (n, slot, level)
     pinball = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)  # (n, slot)
     squared = (truth[..., 0] - forecast[..., -1]) ** 2 / scale  # (n, slot)
-    loss = torch.where(scored, pinball + MEAN_SHARE * squared, torch.zeros_like(pinball))
-    return loss.sum() / scored.sum().clamp_min(1) / scale
+    loss = (pinball + MEAN_SHARE * squared) / scale  # (n, slot)
+    loss = torch.where(scored, loss, torch.zeros_like(loss))
+    return loss.sum() / scored.sum().clamp_min(1)
 
 
 def scale_of(truth: Floats) -> float:
     """Mean |truth|, at least a little."""
     measured = truth[np.isfinite(truth)]
     return max(float(np.abs(measured).mean()), 1e-6) if len(measured) else 1.0
+
+
+def scales_of(windows: Windows, loss: str) -> Floats:
+    """(n,): what an error of each window is divided by: the same for all, or each person's usual
+    value so far, a tenth of the cohort's at least."""
+    cohort = scale_of(windows.truth)
+    if loss != "person":
+        return np.full(len(windows), cohort, np.float32)
+    measured = np.isfinite(windows.anchors)
+    total = np.where(measured, np.abs(windows.anchors), 0).sum(axis=(1, 2))
+    own = total / np.maximum(measured.sum(axis=(1, 2)), 1)
+    scales: Floats = np.maximum(own, 0.1 * cohort).astype(np.float32)
+    return scales
 
 
 def trained_network(fit: Fit) -> Network:
@@ -181,25 +195,26 @@ def _epoch(fit: Fit) -> float:
     """
     task, epoch = fit.task, fit.progress.epoch
     order = np.random.default_rng((task.seed, epoch)).permutation(len(task.train))
-    scale = scale_of(task.train.truth)
+    scales = scales_of(task.train, task.shape.loss)
     losses = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed * 1_000_003 + epoch)
         fit.network.train()
         for at in range(0, len(order), BATCH_WINDOWS):
-            part = task.train.take(order[at : at + BATCH_WINDOWS])
-            losses.append(_step(fit, part, scale))
+            rows = order[at : at + BATCH_WINDOWS]
+            losses.append(_step(fit, task.train.take(rows), scales[rows]))
             if not math.isfinite(losses[-1]):
                 return losses[-1]
     return sum(losses) / max(len(losses), 1)
 
 
-def _step(fit: Fit, windows: Windows, scale: float) -> float:
+def _step(fit: Fit, windows: Windows, scales: Floats) -> float:
     device = fit.task.device
     batch: Any = fit.network.batch(windows, torch.float32)
     forecast = fit.network(moved(batch, device))
     truth = torch.from_numpy(windows.truth).to(device)
     known = torch.from_numpy(windows.count > 0).to(device)
+    scale = torch.from_numpy(scales).to(device)[:, None]  # (n, 1)
     loss = pinball_loss(forecast, truth, known, scale)
     drift = [
         ((parameter - fit.start[name]) ** 2).sum()

@@ -17,7 +17,7 @@ from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import Model, NewModel
 from fitstream.settings import Settings
 from fitstream.store import Store, open_store
-from tests.training import Case, programme_of, start_run
+from tests.training import QUICK, Case, programme_of, start_run
 
 pytestmark = pytest.mark.stack
 
@@ -195,15 +195,15 @@ async def test_the_model_that_was_trained_anew_takes_the_place_of_a_flagged_one_
 ) -> None:
     case = Case(repo, store, services)
     case.settings = msgspec.structs.replace(services, train_share_from_s=1000)
-    await case.do(await case.begin())
+    await case.do(await case.begin(recipe=QUICK))
     first = await case.model()
     again = new_id("hash")
     await case.pin(again, case.people[1:])
-    await case.do(await start_run(repo, case.programme, (again, case.people[1:])))
+    await case.do(await start_run(repo, case.programme, (again, case.people[1:]), QUICK))
     assert (await case.model()).id == first.id  # not better with certainty: a challenger
     async with repo.transaction() as db:
         await customers.set_consents(db, case.people[0].customer_no, {"training": False})
     third = new_id("hash")
     await case.pin(third, case.people[2:])
-    await case.do(await start_run(repo, case.programme, (third, case.people[2:])))
+    await case.do(await start_run(repo, case.programme, (third, case.people[2:]), QUICK))
     assert (await case.model()).dataset_hash == third

@@ -29,6 +29,7 @@ from fitstream.trainer.training import (
     resume_fit,
     run_fit,
     scale_of,
+    scales_of,
     trained_network,
 )
 from fitstream.trainer.windows import NOT_MEASURED, Issue, Look, Reach, Windows, make_windows
@@ -39,8 +40,9 @@ KERNEL = START["steps"]
 SHAPES = (
     Shape(kind="transformer", dropout=0.1),
     Shape(kind="convlstm", width=6, days=5, dropout=0.1),
+    Shape(kind="convlstm", width=4, days=5, dropout=0.1, layers=2, patch=4, loss="person"),
 )
-each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.kind)
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 
 
 def others(target: str = "steps") -> Cohort:
@@ -223,7 +225,7 @@ def test_a_slot_without_any_past_comes_from_the_cohort() -> None:
     made = make_windows({"a": series}, Look("steps", REACH), [Issue("a", 15, 15)])
     pool = {"steps": pooled([(make_series(seed=8), 20)], "steps")}
     base = Climatology(REACH, {"steps": KERNEL}, pool, {})
-    members = {"steps": tuple(Member(shape, network(shape), 0.5) for shape in SHAPES)}
+    members = {"steps": tuple(Member(shape, network(shape), 0.3) for shape in SHAPES)}
     forecast = Blend(base, members).predict(made)
     assert np.isfinite(forecast).all()
     weekend = int(made.weekday[0] >= 5)
@@ -236,7 +238,7 @@ def test_a_blend_is_the_mean_it_says_and_names_what_it_is_made_of() -> None:
     base = Climatology(REACH, {"steps": KERNEL}, pool, {"steps": others()})
     np.testing.assert_array_equal(Blend(base).predict(made), base.predict(made))
     assert Blend(base).kind == "weighted_climatology"
-    one, two = (network(shape, stirred=0.1) for shape in SHAPES)
+    one, two = (network(shape, stirred=0.1) for shape in SHAPES[:2])
     assert Blend(base, {"steps": (Member(SHAPES[0], one, 1.0),)}).kind == "transformer"
     both = Blend(base, {"steps": (Member(SHAPES[0], one, 0.25), Member(SHAPES[1], two, 0.25))})
     assert both.kind == ENSEMBLE
@@ -257,3 +259,30 @@ def test_the_loss_counts_measured_slots_alone(shape: Shape) -> None:
     assert some.item() == pytest.approx(expected.item(), rel=1e-5)
     nothing = torch.full_like(truth, torch.nan)
     assert pinball_loss(forecast, nothing, known, 1.0).item() == 0
+
+
+def test_days_beyond_a_short_history_hardly_count() -> None:
+    made = windows()
+    whole = Shape(kind="transformer")
+    short = Shape(kind="transformer", history=3)
+    old = replace(made, anchors=made.anchors)
+    shares = []
+    for shape in (whole, short):
+        net = network(shape)
+        batch = net.batch(old, torch.float32)
+        weights = net.attention(batch).detach()  # type: ignore[operator, arg-type]
+        lag = batch.order.div(REACH.width, rounding_mode="floor")  # type: ignore[union-attr]
+        own = batch.order < REACH.keys  # type: ignore[union-attr]
+        far = weights[own & (lag >= 3)].sum() / weights[own].sum()
+        shares.append(float(far))
+    assert shares[0] > 0.3
+    assert shares[1] < 0.01
+
+
+def test_by_person_an_error_counts_in_units_of_their_own_level() -> None:
+    made = windows()
+    more = replace(made, anchors=made.anchors * 4)
+    np.testing.assert_allclose(scales_of(more, "person"), 4 * scales_of(made, "person"), rtol=1e-5)
+    same = scales_of(made, "cohort")
+    np.testing.assert_array_equal(scales_of(more, "cohort"), same)
+    assert len(set(same.tolist())) == 1

@@ -116,7 +116,7 @@ def _table(key: str, title: str, rows: Sequence[Mapping[str, Any]], name: str) -
         tuple(NAMES.get(model, words.plain(model)) for model in models),
         [
             Compared(
-                words.capital(str(row[name])),
+                _capital(str(row[name])),
                 _note(row),
                 tuple(_figure(row["wql"].get(model)) for model in models),
             )
@@ -134,7 +134,7 @@ def _own(target: str, row: Mapping[str, Any]) -> Table:
     low, high = _percent(gate.get("low")), _percent(gate.get("high"))
     note = f"{_percent(gate.get('difference'))} against everybody's ({low} to {high})"
     rows.append(Compared(f"Gate: {verdict}", note, tuple("" for _ in names)))
-    return Table(f"{target}-own", "WQL", tuple(words.capital(name) for name in names), rows)
+    return Table(f"{target}-own", "WQL", tuple(_capital(name) for name in names), rows)
 
 
 def _note(row: Mapping[str, Any]) -> str:
@@ -177,3 +177,7 @@ def _figure(value: Any) -> str:
 
 def _percent(value: Any) -> str:
     return f"{100 * value:+.1f}{words.NBSP}%" if isinstance(value, int | float) else words.DASH
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -21,7 +21,8 @@ from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.windows import Reach, Windows
 
 CHANNELS = 4  # value over its usual, measured, same weekday as the forecast day, same day class
-_REACH = 2  # slots to each side that a convolution sees
+_REACH = 2  # positions to each side that a convolution sees
+State = tuple[Tensor, Tensor]  # hidden and cell of one layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,9 @@ class DayMemory(nn.Module):
         super().__init__()
         self.kernel, self.reach = kernel, reach
         self.days, self.width = min(shape.days, reach.days), shape.width
-        self.gates = nn.Conv1d(CHANNELS + shape.width, 4 * shape.width, 2 * _REACH + 1)
+        self.patch = shape.patch
+        self.gates = _gates(CHANNELS * shape.patch, shape.width)
+        self.more = nn.ModuleList(_gates(shape.width, shape.width) for _ in range(1, shape.layers))
         self.head = ResidualHead(shape.width + FEATURES, shape.hidden, shape.dropout)
 
     def batch(self, windows: Windows, dtype: torch.dtype) -> Images:
@@ -57,22 +60,40 @@ class DayMemory(nn.Module):
         )
 
     def forward(self, batch: Images) -> Tensor:
-        n = len(batch.base)
-        hidden = batch.base.new_zeros(n, self.width, SLOTS)  # (n, channel, slot)
-        cell = torch.zeros_like(hidden)  # (n, channel, slot)
+        n, positions = len(batch.base), SLOTS // self.patch
+        images = self._patched(batch.image)  # (n, day, channel * patch, position)
+        start = batch.base.new_zeros(n, self.width, positions)  # (n, channel, position)
+        states = [(start, start)] * (1 + len(self.more))
         for day in range(self.days):
-            hidden, cell = self._step(batch.image[:, day], hidden, cell)
+            states = self._step(images[:, day], states)
+        hidden = states[-1][0].repeat_interleave(self.patch, dim=2)  # (n, channel, slot)
         context = batch.query[:, None].expand(n, SLOTS, FEATURES)  # (n, slot, F)
         features = torch.cat([hidden.transpose(1, 2), context], dim=2)  # (n, slot, channel + F)
         out = self.head(batch.base, features)  # (n, slot, output)
         return torch.where(batch.known[..., None], out, torch.zeros_like(out))
 
-    def _step(self, image: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        stacked = torch.cat([image, hidden], dim=1)  # (n, channel, slot)
-        padded = nn.functional.pad(stacked, (_REACH, _REACH), mode="circular")
-        into, forget, out, new = self.gates(padded).chunk(4, dim=1)  # (n, channel, slot) each
-        cell = torch.sigmoid(forget + 1) * cell + torch.sigmoid(into) * torch.tanh(new)
-        return torch.sigmoid(out) * torch.tanh(cell), cell
+    def _patched(self, image: Tensor) -> Tensor:
+        """Slots of a patch as channels of one position, as in patches to tokens."""
+        n, days, channels, slots = image.shape
+        cut = image.reshape(n, days, channels, slots // self.patch, self.patch)
+        return cut.transpose(3, 4).reshape(n, days, channels * self.patch, slots // self.patch)
+
+    def _step(self, image: Tensor, states: list[State]) -> list[State]:
+        """One day through all layers; each reads what the one below it holds now."""
+        below, after = image, []
+        for gates, (hidden, cell) in zip([self.gates, *self.more], states, strict=True):
+            stacked = torch.cat([below, hidden], dim=1)  # (n, channel, position)
+            padded = nn.functional.pad(stacked, (_REACH, _REACH), mode="circular")
+            into, forget, out, new = gates(padded).chunk(4, dim=1)  # (n, channel, position) each
+            kept = torch.sigmoid(forget + 1) * cell + torch.sigmoid(into) * torch.tanh(new)
+            below = torch.sigmoid(out) * torch.tanh(kept)
+            after.append((below, kept))
+        return after
+
+
+def _gates(inputs: int, width: int) -> nn.Conv1d:
+    """All four gates of one layer."""
+    return nn.Conv1d(inputs + width, 4 * width, 2 * _REACH + 1)
 
 
 def _images(windows: Windows, days: int) -> Floats:

@@ -27,6 +27,7 @@ from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.windows import Reach, Windows
 
 HEADS = 4
+_OUT_OF_SIGHT = 6.0  # in logits; a day beyond the history counts where there is nothing nearer
 _QUARTERS = SLOTS // HOURS
 _PART_HOURS = HOURS // PARTS
 
@@ -51,12 +52,13 @@ class SlotAttention(nn.Module):
     """The network of one target.
 
     In: Keys. Out: (n, 96, 4) q10, q50, q90, mean; a slot without any measured key gives 0.
-    Untrained it equals `climatology.predict_own` of its kernel.
+    Untrained it equals `climatology.predict_own` of its kernel, but for a shorter history.
     """
 
     def __init__(self, kernel: Kernel, reach: Reach, shape: Shape) -> None:
         super().__init__()
         self.kernel, self.reach, self.width = kernel, reach, shape.width
+        self.history = shape.history or reach.days
         # not buffers: they are the kernel's, stay in double precision and are not saved
         slot = np.repeat(slot_weights(kernel, reach), _PART_HOURS, axis=0)
         others = np.repeat(np.array(kernel.prior_days) / PRIOR, _PART_HOURS)
@@ -74,6 +76,7 @@ class SlotAttention(nn.Module):
         """Tensors of some windows; the kernel's day factors become the prior of the logits."""
         query, key = contexts(windows)
         prior = np.log(day_weights(self.kernel, windows.weekday, self.reach))  # (n, part, lag)
+        prior[:, :, self.history :] -= _OUT_OF_SIGHT
         return Keys(
             values=torch.from_numpy(windows.values).to(dtype),
             order=torch.from_numpy(windows.order).long().clamp_max(self.reach.all_keys),
