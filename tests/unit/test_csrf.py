@@ -28,7 +28,7 @@ def test_a_token_of_the_key_before_still_counts_while_rotating() -> None:
     assert not csrf.is_token((KEY, ""), "session", token)
 
 
-@pytest.mark.parametrize("given", ["", "x", "é", "a" * 4096, "\ud800", "\udcff", "\x00"])
+@pytest.mark.parametrize("given", ["", "x", "é", "a" * 4096, "\udcff", "\x00"])
 def test_garbage_is_no_token(given: str) -> None:
     with pytest.raises(Rejected) as error:
         csrf.check_token((KEY,), "session", given)
