@@ -73,7 +73,7 @@ def _compare(series: dict[str, Series], target: str, issues: list[Issue]) -> dic
         midnight, truth = bounded(model.predict(windows)[0], target), windows.truth[0]
         day = one.first_day.fromordinal(one.first_day.toordinal() + issue.day)
         for quarter in _HOURS:
-            made = rest_of_today(model, Moment(one, day, quarter))
+            made = rest_of_today(model, Moment(one, day, quarter, is_explained=False))
             ahead = slice(quarter, quarter + _NEXT_HOUR)
             now = made.values[target][:_NEXT_HOUR]
             losses = (pinball(truth[None, ahead], each[None])[0] for each in (now, midnight[ahead]))

@@ -37,7 +37,9 @@ from fitstream.trainer.models.kernel import (
 from fitstream.trainer.totals import DayTotal, totals_of
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 
-_TOTAL_SHRINKS = 0.5  # how the range of what is left of a day grows with its share of the day
+# How the range of what is left of a day grows with its share of the day; a mean of rates is known
+# sooner than a sum of bursts.
+_TOTAL_SHRINKS, _MEAN_SHRINKS = 0.5, 1.0
 
 
 class Moment(NamedTuple):
@@ -47,6 +49,7 @@ class Moment(NamedTuple):
     series: Series
     day: date
     quarter: int
+    is_explained: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,7 @@ class _Rest:
     is_own: bool
     own_days: int
     total: DayTotal
-    explained: Explanation
+    explained: tuple[Explanation, ...]
 
 
 def rest_of_today(model: ServingModel, moment: Moment) -> Forecast:
@@ -83,7 +86,7 @@ def rest_of_today(model: ServingModel, moment: Moment) -> Forecast:
         data_through=moment.day,
         own_days={target: rest.own_days for target, rest in told.items()},
         totals={target: (rest.total,) for target, rest in told.items()},
-        explained={target: (rest.explained,) for target, rest in told.items()},
+        explained={target: rest.explained for target, rest in told.items()},
     )
 
 
@@ -98,11 +101,12 @@ def _rest(model: ServingModel, moment: Moment, known: Series, target: str) -> _R
     day = bounded(day, target)
     own_days = int(windows.history_days()[0])
     ratios = (model.day_ratios.get(target), own_days if is_own else 0)
-    if is_own:
+    explained: tuple[Explanation, ...] = ()
+    if moment.is_explained and is_own:
         kernel = model.base.kernels[target]
-        explained = explain(kernel, windows, 0, (moment.day, day), course, moment.quarter)
-    else:
-        explained = cohort_alone(target, moment.day, day, moment.quarter)
+        explained = (explain(kernel, windows, 0, (moment.day, day), course, moment.quarter),)
+    elif moment.is_explained:
+        explained = (cohort_alone(target, moment.day, day, moment.quarter),)
     total = _total((known.values[target][row], day), moment, target, ratios)
     return _Rest(day[moment.quarter :], is_own, own_days, total, explained)
 
@@ -175,7 +179,8 @@ def _total(
     (whole,) = totals_of(target, day[None], moment.day, known)
     scale = SLOTS if target in RATES else 1
     rest = float(day[moment.quarter :, MEAN].sum(dtype=np.float64)) / scale
-    share = (rest / whole.mean) ** _TOTAL_SHRINKS if whole.mean > 0 else 0.0
+    grows = _MEAN_SHRINKS if target in RATES else _TOTAL_SHRINKS
+    share = (rest / whole.mean) ** grows if whole.mean > 0 else 0.0
     measured = today[np.isfinite(today)]
     done = float(measured.sum(dtype=np.float64)) / scale
     if target in RATES:  # slots that were not measured take the mean of those that were

@@ -7,17 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from fitstream.client import Client
 from fitstream.clock import DAY_SLOTS, slot_of
 from fitstream.consumers.dispatcher import Dispatcher
-from fitstream.errors import NotFound
+from fitstream.errors import NotFound, Rejected
 from fitstream.repo import forecasts, jobs
 from fitstream.repo.customers import Programme
-from fitstream.repo.database import Repo
+from fitstream.repo.database import Repo, open_repo
 from fitstream.settings import Settings
 from fitstream.store import Store, open_store
 from fitstream.tasks.forecasts import forecast
 from fitstream.tasks.score_forecasts import score_forecasts
 from fitstream.tasks.today import forecast_today
+from tests.conftest import RunningStack
 from tests.forecasting import GATE_WQL, do_job, new_programme, new_walker, walk
 from tests.ledgered import LedgerWearer
 
@@ -261,7 +263,7 @@ async def test_a_week_that_got_a_new_version_has_its_customer_forecast_again(stu
     who = await study.walker(THEN, 20)
     await study.do(forecast, THEN)
     before = await study.latest(who, "96")
-    dispatcher = Dispatcher(study.repo, NoBell(), study.settings)  # type: ignore[arg-type]
+    dispatcher = Dispatcher(study.repo, NoBell(), study.settings)
     for version in (1, 2):
         async with study.repo.transaction() as db:
             await db.execute(
@@ -294,7 +296,7 @@ async def test_a_week_that_got_a_new_version_has_its_customer_forecast_again(stu
 async def planned(study: Study, *times: datetime) -> list[Any]:
     """What dispatchers, each its own, plan for the programme at these times."""
     for now in times:
-        dispatcher = Dispatcher(study.repo, NoBell(), study.settings)  # type: ignore[arg-type]
+        dispatcher = Dispatcher(study.repo, NoBell(), study.settings)
         await dispatcher.plan(now)
     async with study.repo.connection() as db:
         rows: list[Any] = await db.fetch(
@@ -321,3 +323,47 @@ async def test_who_sent_something_is_looked_at_once_a_round(study: Study) -> Non
     await study.walker(MIDNIGHT, 3)
     kinds = [row["kind"] for row in await planned(study, now, now)]
     assert kinds.count("forecast_today") == 1
+
+
+async def test_the_api_tells_the_latest_the_past_why_and_how_good(
+    stack: RunningStack, admin: Client
+) -> None:
+    async with open_repo(stack.settings) as repo, open_store(stack.settings) as store:
+        given = (repo, store, stack.settings)
+        own = Study(given, await new_programme(repo, store))
+        who = await own.walker(THEN, 20)
+        for later in (0, 24):
+            await own.do(forecast, THEN + timedelta(hours=later))
+        await walk(who, (slot_of(THEN), slot_of(THEN) + 2 * DAY_SLOTS))
+        await own.do(score_forecasts, THEN + timedelta(days=3))
+        week = await admin.forecast(who.customer_id, "steps", "672")
+        assert (len(week.items), week.horizon, len(week.totals)) == (672, "672", 7)
+        why = await admin.forecast_explained(who.customer_id)
+        latest = await admin.forecast(who.customer_id)
+        if latest.issued_at != why.issued_at:  # the system's own night came in between
+            why = await admin.forecast_explained(who.customer_id)
+        assert [each.day for each in why.items] == [each.day for each in latest.totals]
+        assert why.items[0].mean == pytest.approx(latest.totals[0].mean, rel=1e-3)
+        newest = await admin.forecasts(who.customer_id, limit=1)
+        others = (await admin.forecasts(who.customer_id, after=newest.next or "")).items
+        assert newest.items[0].issued_at > others[0].issued_at
+        older = others[-1]
+        assert older.score is not None
+        assert older.score.slots == 96
+        before = await admin.past_forecast(who.customer_id, older.id)
+        assert before.issued_at == older.issued_at < latest.issued_at
+        assert len(before.items) == 96
+        assert before.items[0].slot == older.start
+        scores = await admin.forecast_scores(model=own.model_id, target="steps", days="60")
+        assert {each.part for each in scores.items if each.horizon == "96"} == {
+            "00-04", "04-08", "08-12", "12-16", "16-20", "20-24",
+        }  # fmt: skip
+        asked = await admin.job(await admin.make_forecasts(who.customer_id))
+        assert (asked.kind, asked.payload["horizons"]) == ("forecast", ["96", "672"])
+        for wrong in ("20261124T000000000000-96", "20269999T000000000000-96", "nonsense"):
+            with pytest.raises(NotFound):
+                await admin.past_forecast(who.customer_id, wrong)
+        with pytest.raises(Rejected, match="horizon"):
+            await admin.forecast(who.customer_id, "steps", "97")  # type: ignore[arg-type]
+        with pytest.raises(Rejected, match="days"):
+            await admin.forecast_scores(days="0")
