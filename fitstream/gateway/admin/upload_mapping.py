@@ -34,6 +34,7 @@ class MappingPage(msgspec.Struct, frozen=True, kw_only=True):
     """The editor, and the kept mappings that it can begin with."""
 
     upload: Upload
+    zone: str
     editor: Editor
     kept: list[tuple[str, str]]
 
@@ -111,24 +112,31 @@ def _label(kept: mapping_rows.Mapping) -> str:
 
 
 async def _page(request: web.Request, upload: Upload, edited: Edited) -> MappingPage:
-    rows, why = await _preview(request, upload, edited)
+    zone = await _zone(request, upload)
+    rows, why = await _preview(request, upload, edited, zone or "UTC")
     name = edited.chosen.rpartition("@")[0]
     return MappingPage(
         upload=upload,
+        zone=zone,
         editor=editor(upload, edited, rows, why),
         kept=await _kept(request, upload, name),
     )
 
 
+async def _zone(request: web.Request, upload: Upload) -> str:
+    """Where the customer is at home, "" for a file of many."""
+    if upload.customer_id is None:
+        return ""
+    async with request.app[REPO].connection() as db:
+        return (await customers.get_customer(db, upload.customer_id)).zone
+
+
 async def _preview(
-    request: web.Request, upload: Upload, edited: Edited
+    request: web.Request, upload: Upload, edited: Edited, zone: str
 ) -> tuple[list[PreviewedRow], str]:
     """The first rows as samples, or as they stand and why they cannot be read."""
     async with request.app[REPO].connection() as db:
         row = await upload_rows.get_upload(db, upload.id)
-        zone = "UTC"
-        if row.customer is not None:
-            zone = (await customers.get_customer(db, row.customer)).zone
     why = edited.error
     if edited.spec and not why:
         try:

@@ -71,7 +71,7 @@ def filters() -> dict[str, Any]:
     names = (
         "number", "share", "count_of", "day_of", "long_day", "days_between", "clock_of", "in_utc",
         "machine_time", "span_of", "ago", "took", "week_of", "tone", "plain", "job_kind", "metric",
-        "unit", "reason", "capital",
+        "unit", "reason", "capital", "slot_in",
     )  # fmt: skip
     return {name: getattr(words, name) for name in names} | {"spoken": spoken}
 

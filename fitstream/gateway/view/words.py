@@ -105,6 +105,12 @@ def clock_of(instant: datetime, zone: str = "UTC") -> str:
     return f"{day_of(local.date())} {local:%H:%M}"
 
 
+def slot_in(text: str, zone: str = "") -> str:
+    """`Mon 23 Nov 15:30` of an RFC 3339 time, in `zone`; without one in UTC, which it says."""
+    instant = datetime.fromisoformat(text)
+    return clock_of(instant, zone) if zone else f"{clock_of(instant)} UTC"
+
+
 def in_utc(instant: datetime) -> str:
     """`2026-11-23 20:30 UTC`, for the title of a time."""
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
