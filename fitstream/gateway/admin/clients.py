@@ -4,8 +4,7 @@ import msgspec
 from aiohttp import web
 
 from fitstream.client.access import OAuthClient
-from fitstream.client.data import Items, Programme
-from fitstream.gateway.admin import reads
+from fitstream.client.data import Programme
 from fitstream.gateway.admin.chosen import (
     REFUSED,
     SCOPE_WORDS,
@@ -17,6 +16,7 @@ from fitstream.gateway.admin.chosen import (
 )
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import programs as views
+from fitstream.gateway.api.answers import after, cursor
 from fitstream.gateway.api.programs import CreateClient
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
@@ -27,7 +27,7 @@ GRANTS = {
     "urn:ietf:params:oauth:grant-type:device_code": "People let it, by a code it shows",
     "client_credentials": "It asks for itself",
 }
-_SHOWN = "50"
+_SHOWN = 50
 _SAID = {
     "disabled": "The client is disabled, and all that was granted to it has ended.",
     "enabled": "The client may ask again. What was granted before stays ended.",
@@ -108,18 +108,17 @@ async def renew_secret(request: web.Request, viewer: Viewer) -> web.StreamRespon
 async def _page(
     request: web.Request, viewer: Viewer, chosen: list[str] | None = None, **more: str
 ) -> web.StreamResponse:
-    place = request.query.get("after", "")
-    asked = {"after": place, "limit": _SHOWN}
-    found = await reads.ask(request, views.list_clients, Items[OAuthClient], **asked)
+    position = after(request, int) or 0
+    found, following = await views.clients_after(request, position, _SHOWN)
     page = ClientsPage(
-        clients=found.items,
+        clients=found,
         grants=GRANTS,
         scopes=SCOPE_WORDS,
         chosen=chosen or [],
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
-        first="/admin/clients" if place else None,
-        following=f"/admin/clients?after={found.next}" if found.next else None,
+        first="/admin/clients" if position else None,
+        following=f"/admin/clients?after={cursor(following)}" if following else None,
         **more,
     )
     status = 422 if page.error else 200

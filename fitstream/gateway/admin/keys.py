@@ -6,9 +6,8 @@ import msgspec
 from aiohttp import web
 
 from fitstream.client.access import ProgramKey
-from fitstream.client.data import Items, Programme
+from fitstream.client.data import Programme
 from fitstream.errors import Rejected
-from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.chosen import (
     REFUSED,
     SCOPE_WORDS,
@@ -20,11 +19,12 @@ from fitstream.gateway.admin.chosen import (
 )
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import programs as views
+from fitstream.gateway.api.answers import after, cursor
 from fitstream.gateway.api.programs import CreateKey
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
 
-_SHOWN = "50"
+_SHOWN = 50
 _SAID = {"ended": "The key has ended. Programs that use it are refused within seconds."}
 _TEXTS = {"name": "give the key a name of at most 256 letters", "scopes": "choose what it may do"}
 
@@ -92,17 +92,17 @@ def _end_of(day: str, now: datetime) -> datetime | None:
 async def _page(
     request: web.Request, viewer: Viewer, chosen: list[str] | None = None, **more: str
 ) -> web.StreamResponse:
-    place = request.query.get("after", "")
-    found = await reads.ask(request, views.list_keys, Items[ProgramKey], after=place, limit=_SHOWN)
+    position = after(request, str) or ""
+    found, following = await views.keys_after(request, position, _SHOWN)
     page = KeysPage(
-        keys=found.items,
+        keys=found,
         scopes={name: text for name, text in SCOPE_WORDS.items() if name != "profile"},
         chosen=chosen or [],
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
         earliest=viewer.now.date(),
-        first="/admin/keys" if place else None,
-        following=f"/admin/keys?after={found.next}" if found.next else None,
+        first="/admin/keys" if position else None,
+        following=f"/admin/keys?after={cursor(following)}" if following else None,
         **more,
     )
     status = 422 if page.error else 200

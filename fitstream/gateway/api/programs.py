@@ -85,12 +85,17 @@ async def make_key(request: web.Request, wanted: CreateKey) -> ProgramKeyMade:
 
 
 async def list_keys(request: web.Request) -> web.Response:
-    count = limit(request)
+    return page(*await keys_after(request, after(request, str) or "", limit(request)))
+
+
+async def keys_after(
+    request: web.Request, position: str, count: int
+) -> tuple[list[ProgramKey], str | None]:
+    """A page of keys, and where the next one begins."""
     async with request.app[REPO].connection() as db:
-        within = request[PRINCIPAL].within()
-        rows = await staff.list_program_keys(db, after(request, str) or "", count, within)
+        rows = await staff.list_program_keys(db, position, count, request[PRINCIPAL].within())
         items = [await _shown_key(db, row) for row in rows]
-    return page(items, rows[-1].id if len(rows) == count else None)
+    return items, rows[-1].id if len(rows) == count else None
 
 
 async def get_key(request: web.Request) -> web.Response:
@@ -130,12 +135,17 @@ async def make_client(request: web.Request, wanted: CreateClient) -> OAuthClient
 
 
 async def list_clients(request: web.Request) -> web.Response:
-    count = limit(request)
+    return page(*await clients_after(request, after(request, int) or 0, limit(request)))
+
+
+async def clients_after(
+    request: web.Request, position: int, count: int
+) -> tuple[list[OAuthClient], int | None]:
+    """A page of clients, and where the next one begins."""
     async with request.app[REPO].connection() as db:
-        within = request[PRINCIPAL].within()
-        rows = await oauth.list_clients(db, after(request, int) or 0, count, within)
+        rows = await oauth.list_clients(db, position, count, request[PRINCIPAL].within())
         items = [await _shown_client(db, row) for row in rows]
-    return page(items, rows[-1].client_no if len(rows) == count else None)
+    return items, rows[-1].client_no if len(rows) == count else None
 
 
 async def get_client(request: web.Request) -> web.Response:
