@@ -21,7 +21,7 @@ from fitstream.trainer.explain import (
     weights_of,
 )
 from fitstream.trainer.forecast import COHORT, OWN, Forecast, ServingModel, bounded
-from fitstream.trainer.metrics import LEVELS, MEAN
+from fitstream.trainer.metrics import LEVELS, MEAN, Doubles
 from fitstream.trainer.models.climatology import (
     MIN_OWN_DAYS,
     fill_from_pool,
@@ -100,7 +100,7 @@ def _rest(model: ServingModel, moment: Moment, known: Series, target: str) -> _R
         return None
     day = bounded(day, target)
     own_days = int(windows.history_days()[0])
-    ratios = (model.day_ratios.get(target), own_days if is_own else 0)
+    ratios = (model.total_ratios(windows, day[None]), own_days if is_own else 0)
     explained: tuple[Explanation, ...] = ()
     if moment.is_explained and is_own:
         kernel = model.base.kernels[target]
@@ -154,11 +154,7 @@ def _predict(
 def weighed(kernel: Kernel, windows: Windows, course: Course, first: int) -> Floats:
     """(96, 4): the climatology of one window under a course from slot `first` on, NaN before it and
     where a slot has no value."""
-    values = key_values(windows, 0, course)[first:]  # (slot, K)
-    weights = weights_of(kernel, windows, 0, course)[first:]
-    order = np.argsort(values, axis=1)  # NaN last
-    values = np.nan_to_num(np.take_along_axis(values, order, axis=1))
-    weights = np.ascontiguousarray(np.take_along_axis(weights, order, axis=1))
+    values, weights = _in_order(kernel, windows, course, first)
     levels = blurred_levels(LEVELS, kernel.blur)
     quantiles = weighted_quantiles(values, weights, windows.count[0, first:], levels)
     out = np.full((SLOTS, len(LEVELS) + 1), np.nan, np.float32)
@@ -167,11 +163,27 @@ def weighed(kernel: Kernel, windows: Windows, course: Course, first: int) -> Flo
     return out
 
 
+def _in_order(
+    kernel: Kernel, windows: Windows, course: Course, first: int
+) -> tuple[Floats, Doubles]:
+    """(slot, K) each: values from slot `first` on, ascending, and their weights."""
+    weights = weights_of(kernel, windows, 0, course)[first:]
+    if course.shift.any():
+        values = key_values(windows, 0, course)[first:]
+        order = np.argsort(values, axis=1)  # NaN last
+        values = np.take_along_axis(values, order, axis=1)
+    else:  # they stand in order already
+        values = windows.values[0, first:]
+        order = np.minimum(windows.order[0, first:], windows.reach.all_keys)
+        weights = np.pad(weights, ((0, 0), (0, 1)))  # the last key: what was not measured
+    return np.nan_to_num(values), np.take_along_axis(weights, order, axis=1)
+
+
 def _total(
     parts: tuple[Floats, Floats],
     moment: Moment,
     target: str,
-    known: tuple[tuple[float, float] | None, int],
+    known: tuple[Doubles, int],
 ) -> DayTotal:
     """Today's total, or mean, of what was measured and what is to come; its range shrinks with what
     is left of the day."""

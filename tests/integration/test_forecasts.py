@@ -276,7 +276,7 @@ async def test_a_week_that_got_a_new_version_has_its_customer_forecast_again(stu
                 programme_no=study.number, customer_no=who.customer_no,
             )  # fmt: skip
             await jobs.insert_job(db, finished)
-        await dispatcher.plan(MIDNIGHT)
+        await dispatcher.plan(MIDNIGHT + timedelta(seconds=version))
         async with study.repo.transaction() as db:
             asked = await db.fetch(
                 "UPDATE job SET state = 'succeeded' WHERE kind = 'forecast' AND state = 'queued'"
