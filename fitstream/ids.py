@@ -1,12 +1,14 @@
 """Random identifiers and keys: opaque, lower-case, collision-free, safe in URLs and object keys."""
 
 import os
+import re
 import secrets
 import time
 from hashlib import sha256
 from typing import NamedTuple
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}", re.ASCII)
 
 
 class ApiKey(NamedTuple):
@@ -20,6 +22,11 @@ class ApiKey(NamedTuple):
 def new_id(prefix: str) -> str:
     """`prefix_` and 100 random bits."""
     return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(20))}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the shape of a public id: fit for object names, whoever wrote it."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_batch_id() -> str:

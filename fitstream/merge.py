@@ -47,6 +47,11 @@ _HASH_BITS = 59
 NOTHING: Values = (None,) * len(METRICS)
 
 
+def completeness(tie_break: int) -> int:
+    """How many metrics a version with this tie-break measured; TOMBSTONE_COUNT for a tombstone."""
+    return tie_break >> _HASH_BITS
+
+
 class Row(NamedTuple):
     """One version of one sample, with what decides between versions."""
 
@@ -58,7 +63,7 @@ class Row(NamedTuple):
     @property
     def deleted(self) -> bool:
         """Whether this version is a tombstone."""
-        return self.tie >> _HASH_BITS == TOMBSTONE_COUNT
+        return completeness(self.tie) == TOMBSTONE_COUNT
 
 
 def tie(values: Values, tz_offset_min: int, deleted: bool) -> int:

@@ -50,4 +50,24 @@ async def _supervised(settings: Settings, main: Main) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await main(settings, stop)
+    try:
+        await main(settings, stop)
+    except BaseExceptionGroup as group:
+        raise _telling(group) from group
+
+
+def _telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error of a group of tasks that says how to end: a bug as the group it came in, else a
+    halt before an outage before a refusal."""
+    known, bugs = group.split(FitstreamError)
+    if known is None or bugs is not None:
+        return group
+    errors = sorted(_leaves(known), key=lambda error: not isinstance(error, Halted))
+    return errors[0]
+
+
+def _leaves(group: BaseExceptionGroup[FitstreamError]) -> list[FitstreamError]:
+    found: list[FitstreamError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

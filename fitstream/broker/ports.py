@@ -29,7 +29,10 @@ class Producer(Protocol):
     """Sends events; returns only after the broker has them (acks=all)."""
 
     async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Position:
-        """Position of the stored event. Raises Unavailable when the outcome is not known."""
+        """Position of the stored event.
+
+        Raises Unavailable when the outcome is not known, Rejected(too_large) for one over 1 MiB.
+        """
         ...
 
     async def ping(self) -> None:
@@ -69,5 +72,8 @@ class Source(Protocol):
         ...
 
     async def fetch_one(self, partition: int, offset: int) -> Record | None:
-        """The record at `offset`, None where there is none (retention, compaction)."""
+        """The record at `offset`, None where there is none (retention, compaction).
+
+        Raises Unavailable where it is and does not come in time.
+        """
         ...

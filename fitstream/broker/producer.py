@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     KafkaError,
+    MessageSizeTooLargeError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     UnknownProducerId,
@@ -17,7 +18,7 @@ from aiokafka.partitioner import murmur2
 
 from fitstream.broker.ports import Headers, Position
 from fitstream.broker.stopping import stop_client
-from fitstream.errors import Unavailable
+from fitstream.errors import Rejected, Unavailable
 from fitstream.logs import get
 from fitstream.settings import Settings
 
@@ -69,9 +70,12 @@ class KafkaProducer:
         except _FATAL as error:
             await self._rebuild(producer)
             raise Unavailable("kafka", f"producer rebuilt after {error}") from error
+        except MessageSizeTooLargeError as error:
+            raise Rejected("too_large", "a record has 1 MiB at most") from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable("kafka", type(error).__name__) from error
-        if stored.offset < 0:  # stored before, but the broker no longer knows where
+        if stored.offset < 0 or (stored.log_start_offset or 0) < 0:
+            # It was stored before, but the broker no longer knows where.
             raise Unavailable("kafka", "acknowledged without an offset")
         return Position(stored.partition, stored.offset)
 

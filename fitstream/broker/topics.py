@@ -27,9 +27,13 @@ class TopicState(NamedTuple):
 async def make_topics(settings: Settings) -> list[str]:
     """Creates the topics that are missing and returns their names; raises Unavailable."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    retention = {
+    configs = {
         "retention.ms": str(settings.topic_retention_days * 86_400_000),
         "max.message.bytes": "1048576",
+        "cleanup.policy": "delete",
+        "unclean.leader.election.enable": "false",
+        # An acknowledgement means two copies where there are three to choose from.
+        "min.insync.replicas": "2" if settings.topic_replication >= 3 else "1",
     }
     made = []
     try:
@@ -43,7 +47,7 @@ async def make_topics(settings: Settings) -> list[str]:
                     name,
                     settings.topic_partitions,
                     settings.topic_replication,
-                    topic_configs=retention,
+                    topic_configs=configs,
                 )
                 if await _create(admin, topic):
                     made.append(name)

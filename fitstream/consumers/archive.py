@@ -14,6 +14,7 @@ from fitstream.consumers.loop import Reject, Span
 from fitstream.consumers.stream import Stream
 from fitstream.crash import crash_point
 from fitstream.errors import Conflict, Halted, Rejected
+from fitstream.ids import is_id
 from fitstream.logs import get
 from fitstream.metrics import count
 from fitstream.repo import progress
@@ -38,9 +39,10 @@ class ArchiveEffect:
 
     def decode(self, record: Record) -> str:
         """The customer whose key seals the record."""
-        if record.key is None:
+        customer_id = (record.key or b"").decode(errors="replace")
+        if not is_id(customer_id):
             raise Rejected("no_key", "a record of the sample topic names its customer in its key")
-        return record.key.decode(errors="replace")
+        return customer_id
 
     async def resume(self, partition: int, ends: tuple[int, int]) -> int:
         """Behind what is archived; what Kafka has dropped before is a proven loss of the archive.
@@ -57,9 +59,9 @@ class ArchiveEffect:
             await progress.note_archive_loss(db, self._generation, partition, (at, start))
         return start
 
-    async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, str]]) -> None:
+    async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, str]]) -> int:
         if not items:
-            return
+            return 0
         crash_point("archive_before_put")
         keys = await self._data_keys(customer_id for _, customer_id in items)
         body = encode_archive([self._archived(partition, *item, keys) for item in items])
@@ -74,6 +76,7 @@ class ArchiveEffect:
         count("archive_erased", sum(customer_id not in keys for _, customer_id in items))
         count("archive_objects")
         log.info("batch_archived", partition=partition, records=len(items), bytes=len(body))
+        return 0
 
     async def park(self, rejects: Sequence[Reject]) -> None:
         await self._dead.park(rejects)

@@ -40,9 +40,10 @@ class ArchivePlace:
         if committed is None and last is None:
             return 0
         at = committed if committed is not None else last.offset + 1 if last else 0
-        if at > end or not await self._is_same(partition, start, last):
+        reach = max(at, last.offset + 1 if last else 0)
+        if reach > end or not await self._is_same(partition, start, last):
             raise Halted(
-                f"partition {partition} ends at {end}, the archive stands at {at}, and the topic"
+                f"partition {partition} ends at {end}, the archive at {reach}, and the topic"
                 " does not hold what was archived: it was recreated, or the database restored. If"
                 " that was meant, run `fitstream topics --adopt`",
                 "topic_recreated",
@@ -52,26 +53,23 @@ class ArchivePlace:
     async def _last(
         self, partition: int, start: int, committed: int | None
     ) -> ArchivedRecord | None:
-        """The newest archived record before `committed`, or of all when there is no such offset."""
+        """The newest archived record, also where it lies beyond what the group has committed: each
+        one has used its nonce, and a group may fall back."""
         backs = _LOOK_BACK if committed is not None else _LOOK_BACK[-1:]
         for back in backs:
             since = max((start if committed is None else committed) - back, 0)
-            if (key := await self._newest_key(partition, since, committed)) is not None:
-                records = decode_archive(await self._store.get(key))
-                before = [r for r in records if committed is None or r.offset < committed]
-                return before[-1] if before else None
+            if (key := await self._newest_key(partition, since)) is not None:
+                return decode_archive(await self._store.get(key))[-1]
         return None
 
-    async def _newest_key(self, partition: int, since: int, committed: int | None) -> str | None:
+    async def _newest_key(self, partition: int, since: int) -> str | None:
         place = (self._stream.topic, self._stream.generation, partition)
         found, reach = None, -1
         async for key in self._store.list_keys(
             archive_prefix(*place), archive_key(*place, (since, 0))
         ):
             span = archive_span(key)
-            if span is None or (committed is not None and span[0] >= committed):
-                continue
-            if span[1] >= reach:
+            if span is not None and span[1] >= reach:
                 found, reach = key, span[1]
         return found
 

@@ -7,13 +7,15 @@ from fitstream.broker import Record
 
 
 class Limits(NamedTuple):
-    """When a batch closes, how long an outage is borne, when a stuck consumer leaves."""
+    """When a batch closes, how long an outage is borne, when a stuck consumer leaves, how many of
+    the last thousand records may be parked (0: any number)."""
 
     max_records: int
     max_bytes: int
     max_age_s: float
     unavailable_max_s: float
     stuck_after_s: float
+    rejects_max: int
 
 
 class Buffer:

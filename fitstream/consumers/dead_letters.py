@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fitstream.broker import Producer
 from fitstream.consumers.loop import Reject
+from fitstream.errors import Rejected
 from fitstream.logs import get
 from fitstream.metrics import count
 from fitstream.repo import progress
@@ -24,16 +25,22 @@ class DeadLetters:
     async def park(self, rejects: Sequence[Reject]) -> None:
         """Topic first, then table; a repeat adds nothing to the table."""
         for reject in rejects:
-            record = reject.record
-            headers = [
-                ("topic", record.topic.encode()),
-                ("partition", str(record.partition).encode()),
-                ("offset", str(record.offset).encode()),
-                ("reason", reject.code.encode()),
-            ]
-            await self._producer.send(self._topic, record.key or b"", record.value, headers)
+            await self._publish(reject)
         async with self._repo.transaction() as db:
             await self.insert(db, rejects)
+
+    async def _publish(self, reject: Reject) -> None:
+        record = reject.record
+        headers = [
+            ("topic", record.topic.encode()),
+            ("partition", str(record.partition).encode()),
+            ("offset", str(record.offset).encode()),
+            ("reason", reject.code.encode()),
+        ]
+        try:
+            await self._producer.send(self._topic, record.key or b"", record.value, headers)
+        except Rejected as error:  # larger than our producer may send: the table has all its bytes
+            log.warning("not_in_dead_topic", offset=record.offset, reason=error.code)
 
     async def insert(self, db: object, rejects: Sequence[Reject]) -> None:
         """Into the table only, in the caller's transaction."""
@@ -42,5 +49,6 @@ class DeadLetters:
             log.warning("record_parked", reason=reject.code, offset=record.offset)
             count("dead_letters", reason=reject.code)
             where = (record.topic, self._generation, record.partition, record.offset)
-            what = (reject.code, reject.detail, record.key, record.value)
+            detail = reject.detail.replace("\0", "\ufffd")  # it may quote the record
+            what = (reject.code, detail, record.key, record.value)
             await progress.insert_dead_letter(db, (*where, *what))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fitstream import events
 from fitstream.broker import Record, Source
 from fitstream.consumers.dead_letters import DeadLetters
-from fitstream.consumers.loop import Reject, Span
+from fitstream.consumers.loop import Reject, Span, batch_id_of
 from fitstream.consumers.stream import Stream
 from fitstream.crash import crash_point
 from fitstream.errors import Halted
@@ -71,11 +71,11 @@ class LedgerEffect:
         record = await self._source.fetch_one(partition, at.next_offset - 1)
         if record is None:
             return True
-        return record.headers.get("batch_id", b"").decode() == at.last_batch_id
+        return batch_id_of(record) == at.last_batch_id
 
     async def write(
         self, partition: int, span: Span, items: Sequence[tuple[Record, SampleBatch]]
-    ) -> None:
+    ) -> int:
         crash_point("ledger_before_write")
         batches = [(record.offset, batch) for record, batch in items]
         chunk = Chunk(
@@ -95,6 +95,7 @@ class LedgerEffect:
             crash_point("ledger_before_commit")
         crash_point("ledger_after_commit")
         _note(written, batches)
+        return len(written.unknown)
 
     async def park(self, rejects: Sequence[Reject]) -> None:
         await self._dead.park(rejects)

@@ -24,8 +24,7 @@ R = TypeVar("R")
 _POLL_S = 0.1
 _COMMIT_EVERY_S = 1.0
 _REJECTS_KEPT = 1000
-_REJECTS_MAX = 50
-_REJECTS_IN_A_ROW = 100
+_BATCH_ID_MAX = 100  # bytes
 
 
 class Span(NamedTuple):
@@ -55,8 +54,8 @@ class Effect(Protocol[T]):
         """The offset to go on from, given (log start, log end). Raises Halted."""
         ...
 
-    async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> None:
-        """Applies a batch; a repeat changes nothing.
+    async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> int:
+        """Applies a batch; a repeat changes nothing. How many of the items it parked instead.
 
         Raises Unavailable, Conflict(stale), and Rejected when the values of some record cannot be
         stored. Any other error is a bug and halts.
@@ -87,7 +86,6 @@ class Loop(Generic[T]):
         self._moved: dict[int, int] = {}
         self._look_at = time.monotonic() + limits.stuck_after_s
         self._recent: deque[bool] = deque(maxlen=_REJECTS_KEPT)
-        self._in_a_row = 0
 
     async def run(self) -> None:
         """Returns after `stop`; raises Unavailable or Halted when going on makes no sense."""
@@ -177,7 +175,7 @@ class Loop(Generic[T]):
         items, rejects = self._decode_all(records)
         if rejects:
             await self._retry(self._effect.park, rejects)  # dead letters first, or we do not go on
-        span = Span(first, records[-1].offset + 1, _batch_id(records[-1]))
+        span = Span(first, records[-1].offset + 1, batch_id_of(records[-1]))
         await self._write(partition, span, items)
         self._positions[partition] = span.next
         self._commits[partition] = span.next
@@ -215,7 +213,9 @@ class Loop(Generic[T]):
     ) -> Rejected | None:
         """Why a write was refused that may succeed without some record, None after a good one."""
         try:
-            await self._retry(self._effect.write, partition, span, items)
+            parked = await self._retry(self._effect.write, partition, span, items)
+            for _ in range(parked):
+                self._note(rejected=True)
         except Rejected as error:
             about = {"partition": partition, "first": span.first, "next": span.next}
             log.warning("write_refused", **about, code=error.code)
@@ -231,7 +231,7 @@ class Loop(Generic[T]):
     ) -> None:
         middle = len(items) // 2
         last = items[middle - 1][0]
-        cut = Span(span.first, last.offset + 1, _batch_id(last))
+        cut = Span(span.first, last.offset + 1, batch_id_of(last))
         await self._write(partition, cut, items[:middle])
         await self._write(partition, span._replace(first=cut.next), items[middle:])
 
@@ -251,11 +251,12 @@ class Loop(Generic[T]):
 
     def _note(self, *, rejected: bool) -> None:
         self._recent.append(rejected)
-        self._in_a_row = self._in_a_row + 1 if rejected else 0
-        if not rejected:
-            return
-        if self._in_a_row >= _REJECTS_IN_A_ROW or sum(self._recent) > _REJECTS_MAX:
-            text = "too many records cannot be applied: this looks like a bad deploy, not bad data"
+        if rejected and 0 < self._limits.rejects_max < sum(self._recent):
+            text = (
+                f"over {self._limits.rejects_max} of the last {_REJECTS_KEPT:,} records cannot be"
+                " applied: this looks like a bad deploy, not bad data. If the records themselves"
+                " are bad, start once with FITSTREAM_REJECTS_MAX=0, which parks them all"
+            )
             raise Halted(text, "too_many_rejects")
 
     async def _commit_due(self) -> None:
@@ -290,5 +291,7 @@ def _bug(partition: int, offset: int, error: Exception) -> Halted:
     return Halted(f"{text} {type(error).__name__}: {error}", "program_error")
 
 
-def _batch_id(record: Record) -> str:
-    return record.headers.get("batch_id", b"").decode(errors="replace")
+def batch_id_of(record: Record) -> str:
+    """What the record is called in its headers, as text that a table can hold; whoever wrote it."""
+    named = record.headers.get("batch_id") or b""
+    return named[:_BATCH_ID_MAX].decode(errors="replace").replace("\0", "\ufffd")

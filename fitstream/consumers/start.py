@@ -12,4 +12,5 @@ def limits_of(settings: Settings) -> Limits:
         settings.batch_max_age_s,
         settings.unavailable_max_s,
         settings.stuck_after_s,
+        settings.rejects_max,
     )

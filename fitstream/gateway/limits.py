@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from fitstream.errors import TooMany, Unavailable
 from fitstream.metrics import set_in_flight
@@ -14,24 +15,39 @@ from fitstream.metrics import set_in_flight
 _BUCKETS_MAX = 200_000
 
 
+class Take(Protocol):
+    """Counts more bytes for as long as the block runs that it was given to."""
+
+    def __call__(self, size: int) -> None:
+        """Raises Unavailable when there is no room."""
+        ...
+
+
 class InFlight:
-    """Bytes of bodies that wait for an acknowledgement; more than the limit is refused."""
+    """Bytes of bodies that are being read or wait for an acknowledgement; more than the limit is
+    refused."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
 
     @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Counts `size` while the block runs; raises Unavailable when there is no room."""
-        if self._bytes + size > self._max_bytes:
-            raise Unavailable("kafka", "too much is waiting for its acknowledgement", 10.0)
-        self._bytes += size
-        set_in_flight(self._bytes)
+    def holding(self) -> Iterator[Take]:
+        """What is taken is counted while the block runs."""
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if self._bytes + size > self._max_bytes:
+                raise Unavailable("kafka", "too much is waiting for its acknowledgement", 10.0)
+            self._bytes += size
+            taken += size
+            set_in_flight(self._bytes)
+
         try:
-            yield
+            yield take
         finally:
-            self._bytes -= size
+            self._bytes -= taken
             set_in_flight(self._bytes)
 
 

@@ -45,6 +45,7 @@ async def applied(db: Db, topic: str, place: Place, batch: SampleBatch) -> Appli
     # The position first: what the ledger had read by then must be among the rows.
     at = await progress.progress_of(db, place.generation, place.partition)
     is_read = at is not None and at.next_offset > place.offset
+    is_past = place.generation < await progress.current_generation(db, topic)
     parked = await trace.parked_at(db, topic, place.generation, place[1:])
     owner = await trace.owner_of(db, batch.device_id)
     held: dict[int, LedgerRow] = {}
@@ -52,7 +53,8 @@ async def applied(db: Db, topic: str, place: Place, batch: SampleBatch) -> Appli
         slots = batch.columns.slot
         rows = await trace.rows_at(db, owner.customer_no, slots, owner.device_no)
         held = {row.slot: row for row in rows}
-    lacking: State = "parked" if parked else "missing" if is_read else "waiting"
+    # Nobody reads a generation that another was adopted for.
+    lacking: State = "parked" if parked else "missing" if is_read or is_past else "waiting"
     if lacking == "missing" and await was_erased(db, batch.customer_id, batch.device_id):
         lacking = "erased"
     return Applied(owner, parked, is_read, judged(events.rows(batch.columns), held, lacking))

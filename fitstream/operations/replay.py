@@ -17,7 +17,7 @@ from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
 from fitstream.logs import get
 from fitstream.operations.replay_part import ALL_SLOTS, UNKNOWN, Opened, Part
-from fitstream.repo import progress
+from fitstream.repo import erased, progress
 from fitstream.repo.database import Repo
 from fitstream.repo.ledger import Written
 from fitstream.sealing import DataKeys, unseal
@@ -138,15 +138,26 @@ class Replay:
             try:
                 key = await self._keys.existing_key(record.customer_id)
                 value = unseal(key, (generation, partition, record.offset), record.sealed)
-            except NotFound:  # erased: this is what nothing can be read of any more
-                self.totals.without_key += 1
-                part.coverage.see(record.offset)
+            except NotFound:
+                await self._without_key(part, record)
             except Rejected as error:
                 self.totals.unreadable.append(error.message)
                 part.coverage.break_at((record.offset, record.offset + 1))
             else:
                 part.coverage.see(record.offset)
                 yield Opened(record.offset, record.customer_id, value)
+
+    async def _without_key(self, part: Part, record: ArchivedRecord) -> None:
+        """Rightly so for who was erased; any other key that is missing may be found again, and the
+        ledger must not go past its records until then."""
+        async with self._repo.connection() as db:
+            if await erased.among(db, [record.customer_id]):
+                self.totals.without_key += 1
+                part.coverage.see(record.offset)
+                return
+        place = f"{part.name}, offset {record.offset}"
+        self.totals.unreadable.append(f"{place}: keys/{record.customer_id} is missing")
+        part.coverage.break_at((record.offset, record.offset + 1))
 
     async def _look_for_hole(self, part: Part, offset: int) -> None:
         """Offsets that are not archived: each was parked before it came there, or it is a hole."""

@@ -14,6 +14,7 @@ from fitstream import events
 from fitstream.clock import Week, Zones, ZoneSpan, week_of
 from fitstream.errors import Conflict, Rejected
 from fitstream.events import SampleBatch
+from fitstream.merge import completeness
 from fitstream.repo import erased
 from fitstream.repo.contacts import Contact, instant_of, touch_customers, touch_devices
 from fitstream.repo.database import (
@@ -32,7 +33,7 @@ COLUMNS = (
     "heart_rate_bpm", "heart_rate_min_bpm", "heart_rate_max_bpm",
     "light_min", "moderate_min", "vigorous_min", "sedentary_min", "sleep_min", "floors",
 )  # fmt: skip
-_REV, _TIE = COLUMNS.index("rev"), COLUMNS.index("tie")
+_REV, _TIE, _SRC = COLUMNS.index("rev"), COLUMNS.index("tie"), COLUMNS.index("src")
 _OFFSET_BITS = 48
 # What values that no row can hold raise, where they meet merge rule, calendar and driver.
 UNFIT = (ValueError, IndexError, OverflowError, struct.error)
@@ -104,6 +105,7 @@ class _Stage(NamedTuple):
     rows: dict[Key, SampleTuple]
     weeks: dict[tuple[int, str], Week]
     keys: dict[tuple[int, str], int]  # how many of `rows` lie in each of `weeks`
+    conflicts: list[SampleTuple]  # of two rows of the chunk: key, rev, ties, src
     samples: int = 0
 
 
@@ -148,6 +150,8 @@ class LedgerWriter:
         unknown = await _not_erased(db, strange)
         stage = _stage(generation, known, refs)
         changed = await self._apply(db, stage) if stage.rows else []
+        if stage.conflicts:
+            await execute(db, "ledger.note_conflicts", *_columns(stage.conflicts))
         contacts = [_contact(batch, refs[batch.device_id]) for _, batch in known]
         await touch_devices(db, contacts)
         await touch_customers(db, contacts, _gained(changed))
@@ -183,6 +187,10 @@ def _refusal(error: Exception, batches: Sequence[tuple[int, SampleBatch]]) -> Re
     return Rejected("unwritable", f"{found}: {type(error).__name__}") if found else None
 
 
+def _columns(rows: Sequence[SampleTuple]) -> list[list[int | None]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
 async def _copy(db: Db, table: str, rows: dict[Key, SampleTuple]) -> None:
     records = [rows[key] for key in sorted(rows)]  # one order everywhere: no deadlocks
     await db.copy_records_to_table(table, records=records, columns=COLUMNS)
@@ -209,7 +217,7 @@ def _stage(
     generation: int, known: Iterable[tuple[int, SampleBatch]], refs: dict[str, _Device]
 ) -> _Stage:
     """Rows by key, the merge rule applied among them, and the weeks they lie in."""
-    stage = _Stage({}, {}, {})
+    stage = _Stage({}, {}, {}, [])
     rows = stage.rows
     samples = 0
     for offset, batch in known:
@@ -227,9 +235,20 @@ def _stage(
             if old is None:
                 rows[key] = row
                 stage.keys[place] = stage.keys.get(place, 0) + 1
-            elif (row[_REV], row[_TIE]) > (old[_REV], old[_TIE]):  # merge.wins, on columns
+                continue
+            if (conflict := _conflict(key, old, row)) is not None:
+                stage.conflicts.append(conflict)
+            if (row[_REV], row[_TIE]) > (old[_REV], old[_TIE]):  # merge.wins, on columns
                 rows[key] = row
     return stage._replace(samples=samples)
+
+
+def _conflict(key: Key, old: SampleTuple, new: SampleTuple) -> SampleTuple | None:
+    """What is noted of two rows of one key and rev, equally complete, with other content."""
+    a, b = int(old[_TIE] or 0), int(new[_TIE] or 0)
+    if old[_REV] != new[_REV] or a == b or completeness(a) != completeness(b):
+        return None
+    return (*key, new[_REV], max(a, b), min(a, b), new[_SRC])
 
 
 def _tuples(
@@ -257,7 +276,8 @@ def _bounds(
 
 
 async def _devices(db: Db, ids: set[str]) -> dict[str, _Device]:
-    """Devices by public id, their customers' zones in order."""
+    """Devices by public id, their customers' zones in order, which cannot change meanwhile."""
+    await execute(db, "ledger.hold_zones", list(ids))
     found: dict[str, _Device] = {}
     for row in await fetch(db, DeviceZone, "ledger.device_zones", list(ids)):
         before = found[row.device_id].zones if row.device_id in found else ()

@@ -45,6 +45,11 @@ async def skip_lost(db: Db, generation: int, partition: int, span: tuple[int, in
     await execute(db, "progress.skip_lost", generation, partition, *span)
 
 
+async def note_unread(db: Db, generation: int, partition: int, span: tuple[int, int]) -> None:
+    """Records that the ledger has not read [from, to) of a generation that is given up."""
+    await _note_loss(db, "ledger", (generation, partition), span)
+
+
 async def note_archive_loss(db: Db, generation: int, partition: int, span: tuple[int, int]) -> None:
     """Records that the archive lacks [from, to) for ever: a replay will not bring it back."""
     await _note_loss(db, "archive", (generation, partition), span)

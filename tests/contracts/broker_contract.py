@@ -6,7 +6,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import uuid4
 
+import pytest
+
 from fitstream.broker import Position, Producer, Record, Source
+from fitstream.errors import Rejected
 
 _PATIENCE_S = 30  # for a group to settle; nothing here is fast or slow on purpose
 HEADERS = (("batch_id", b"b1"), ("schema", b"sample_batch.v1"))
@@ -90,6 +93,15 @@ class BrokerContract:
             (record,) = await read(source, 1)
         assert record[:5] == (broker.topic, at.partition, at.offset, b"cus_1", value)
         assert record.headers == dict(HEADERS)
+
+    async def test_a_record_that_is_too_large_is_refused_and_the_next_goes_through(
+        self, broker: Broker
+    ) -> None:
+        async with broker.producer() as producer:
+            with pytest.raises(Rejected) as error:
+                await producer.send(broker.topic, b"cus_1", b"x" * 2 * 2**20, HEADERS)
+            assert error.value.code == "too_large"
+            assert (await producer.send(broker.topic, b"cus_1", b"small", HEADERS)).offset == 0
 
     async def test_records_come_in_order_and_each_once(self, broker: Broker) -> None:
         for key in (b"cus_1", b"cus_2", b"cus_3"):

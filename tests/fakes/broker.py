@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from zlib import crc32
 
 from fitstream.broker import Headers, Position, Record
-from fitstream.errors import Unavailable
+from fitstream.errors import Rejected, Unavailable
 
 _IDLE_S = 0.001
+_VALUE_MAX = 1_048_576
 
 
 class FakeBroker:
@@ -99,6 +100,8 @@ class FakeProducer:
 
     async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Position:
         self._broker.check()
+        if len(value) > _VALUE_MAX:
+            raise Rejected("too_large", "a record has 1 MiB at most")
         await asyncio.sleep(0)
         return self._broker.append(topic, key, value, headers)
 

@@ -18,6 +18,7 @@ from tests.faults.invariants import Observed, ledger_of
 from tests.faults.system import System, clean_environ
 
 QUIET_S = 240.0
+VERIFY_S = 900.0  # it fetches every file of every version
 WORK = ("ledger", "archive", "roller", "worker")
 
 
@@ -91,7 +92,7 @@ def _verify(system: System) -> list[str]:
     """What `fitstream verify` finds on the running system."""
     command = [sys.executable, "-m", "fitstream", "verify", "--data", str(system.folder)]
     done = subprocess.run(
-        command, env=clean_environ(), capture_output=True, text=True, check=False, timeout=QUIET_S
+        command, env=clean_environ(), capture_output=True, text=True, check=False, timeout=VERIFY_S
     )
     if not done.returncode:
         return []

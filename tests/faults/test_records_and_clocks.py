@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from zlib import crc32
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from fitstream.broker import Record, open_producer
 from fitstream.broker.source import record_of
@@ -22,7 +22,17 @@ ALWAYS = ("gateway", "ledger", "archive", "roller", "dispatcher")
 WORK = ("ledger", "archive", "roller")
 NO_TRAINING = {"FITSTREAM_COHORT_QUIET_S": "86400", "FITSTREAM_COHORT_MAX_S": "86400"}
 JUMP_S, FAULT_S = 5400, 3.0
-POISON = (b"", b"\x00", b"no sample batch", b"\x81\xa4type\xa6future", b"\xff" * 5000)
+POISON: tuple[tuple[bytes | None, bytes, bytes | None], ...] = (  # key, value, batch id
+    (b"cus_poison0", b"", b"b"),
+    (b"cus_poison1", b"\x00", b"b"),
+    (b"cus_poison2", b"no sample batch", b"\0"),
+    (b"cus_poison3", b"\x81\xa4type\xa6future", b"\xff"),
+    (b"cus_poison4", b"\xff" * 5000, None),
+    (b"cus_poison5", b"\x81\xa4type\xa3a\0b", b"b"),
+    (b"cus/../\0" + b"k" * 2000, b"a key that names no object", b"b"),
+    (None, b"no key", b"b"),
+    (b"cus_poison8", b"larger than our own producer sends" * 40_000, b"b"),
+)
 
 
 async def _posted(system: System, fleets: list[Fleet], name: str) -> Fleet:
@@ -38,16 +48,25 @@ async def test_records_that_nobody_can_read_are_kept_as_they_came_and_stop_nobod
     async with stores.repo.connection() as db:
         before = await db.fetchval("SELECT count(*) FROM dead_letter")
     posting = asyncio.create_task(_posted(system, fleets, "poison"))
-    async with open_producer(stores.settings) as producer:
-        for number, value in enumerate(POISON):
-            key = f"cus_poison{number}".encode()
-            await producer.send(stores.settings.topic, key, value, [("batch_id", b"b")])
+    foreign = AIOKafkaProducer(
+        bootstrap_servers=stores.settings.kafka, compression_type="zstd", max_request_size=2**22
+    )
+    await foreign.start()
+    try:
+        for key, value, name in POISON:
+            headers = [("batch_id", name)]
+            await foreign.send_and_wait(stores.settings.topic, value, key, headers=headers)
             await asyncio.sleep(0.2)
+    finally:
+        await foreign.stop()
     await posting
+    assert await rest(stores, WORK) == []
+    await asyncio.gather(*(system.start(name) for name in ("ledger", "archive")))
     assert await rest(stores, WORK) == []
     async with stores.repo.connection() as db:
         kept = await db.fetch("SELECT value FROM dead_letter ORDER BY at")
-    assert sorted(row["value"] for row in kept[before:]) == sorted(POISON)
+    values = [row["value"] for row in kept[before:]]
+    assert sorted(values) == sorted(value for _, value, _ in POISON)
     assert (await checked(system, stores, fleets, WORK)).all == []
 
 

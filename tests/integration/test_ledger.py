@@ -1,13 +1,15 @@
 """The ledger's one write on real Postgres: any order, any cut, any repeat gives the pure merge."""
 
+import asyncio
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
-from fitstream.clock import slot_of
+from fitstream.clock import slot_of, slot_start
 from fitstream.errors import Conflict
 from fitstream.events import SampleBatch, SampleColumns, rows
 from fitstream.ids import new_id
@@ -170,6 +172,40 @@ async def test_equal_rev_and_completeness_with_other_content_is_recorded(
             "SELECT count(*) FROM sample_conflict WHERE customer_no = $1", place.customer_no
         )
     assert count == 1
+
+
+async def test_it_is_recorded_also_where_both_come_in_one_chunk(repo: Repo, place: Place) -> None:
+    more = {"steps": [1], "floors": [1]}
+    await write(
+        repo, place, 0,
+        batch(place, [FIRST], steps=[1]), batch(place, [FIRST], steps=[2]),
+        batch(place, [FIRST], steps=[1]), batch(place, [FIRST], **more),
+    )  # fmt: skip
+    async with repo.connection() as db:
+        found = await db.fetch(
+            "SELECT slot, kept_tie > other_tie AS larger FROM sample_conflict"
+            " WHERE customer_no = $1",
+            place.customer_no,
+        )
+    assert [tuple(row) for row in found] == [(FIRST, True)]
+
+
+async def test_a_chunk_that_waits_for_a_move_files_by_the_zone_it_made(
+    repo: Repo, place: Place
+) -> None:
+    now = datetime.now(UTC)
+    ahead = slot_of(now + timedelta(days=14))
+    async with repo.transaction() as db:
+        await customers.move(db, place.customer_no, "Asia/Tokyo", now)
+        writing = asyncio.create_task(write(repo, place, 0, batch(place, [ahead])))
+        await asyncio.sleep(0.3)
+        assert not writing.done()
+    await writing
+    async with repo.connection() as db:
+        (start,) = await db.fetchrow(
+            "SELECT start_slot FROM week_state WHERE customer_no = $1", place.customer_no
+        )
+    assert slot_start(start).astimezone(ZoneInfo("Asia/Tokyo")).strftime("%a %H:%M") == "Mon 00:00"
 
 
 async def test_a_chunk_that_does_not_begin_where_the_ledger_stands_changes_nothing(

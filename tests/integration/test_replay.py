@@ -19,7 +19,7 @@ from fitstream.errors import NotFound
 from fitstream.events import SampleBatch, SampleColumns
 from fitstream.ids import new_id
 from fitstream.operations.replay import Order, Replay, Totals
-from fitstream.repo import customers, devices, progress
+from fitstream.repo import customers, devices, erased, progress
 from fitstream.repo.customers import NewCustomer
 from fitstream.repo.database import Repo, open_repo
 from fitstream.repo.ledger import Chunk, LedgerWriter
@@ -253,6 +253,8 @@ async def test_of_an_erased_customer_nothing_comes_back_and_no_key_is_made(
     gone = rebuilt.wearers[1].customer_id
     await rebuilt.store.delete(f"keys/{gone}")
     await rebuilt.truncate()
+    async with rebuilt.repo.transaction() as db:
+        await erased.remember(db, [gone])
     totals = await rebuilt.replay()
     assert (totals.without_key, totals.is_complete) == (16, True)
     owners = await rebuilt.rows(
@@ -262,6 +264,25 @@ async def test_of_an_erased_customer_nothing_comes_back_and_no_key_is_made(
     assert (gone,) not in owners
     with pytest.raises(NotFound):
         await rebuilt.store.get(f"keys/{gone}")
+
+
+async def test_a_key_that_is_missing_without_an_erasure_stops_progress_before_it(
+    rebuilt: System,
+) -> None:
+    await rebuilt.fill()
+    for partition in rebuilt.lines:
+        await rebuilt.archive(partition)
+    await rebuilt.truncate()
+    lost = rebuilt.wearers[1].customer_id
+    kept = await rebuilt.store.get(f"keys/{lost}")
+    await rebuilt.store.delete(f"keys/{lost}")
+    totals = await rebuilt.replay()
+    assert not totals.is_complete
+    assert any(f"keys/{lost} is missing" in text for text in totals.unreadable)
+    await rebuilt.store.put_new(f"keys/{lost}", kept)
+    totals = await rebuilt.replay()
+    assert totals.is_complete
+    assert totals.inserted > 0
 
 
 async def test_who_is_erased_while_a_replay_runs_leaves_nothing_in_the_clear(
@@ -279,6 +300,7 @@ async def test_who_is_erased_while_a_replay_runs_leaves_nothing_in_the_clear(
         await rebuilt.store.delete(f"keys/{gone.customer_id}")
         async with rebuilt.repo.transaction() as other:
             await other.execute("DELETE FROM device WHERE id = $1", gone.device_id)
+            await erased.remember(other, [gone.customer_id, gone.device_id])
         return await merge(writer, db, *chunk)
 
     monkeypatch.setattr(LedgerWriter, "merge", erase_first)

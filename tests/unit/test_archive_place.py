@@ -74,6 +74,26 @@ async def test_it_goes_on_where_its_group_stands(stage: Stage) -> None:
     assert await stage.find() == 4
 
 
+@pytest.mark.parametrize("records", [0, 5, 7, 30], ids=["empty", "short", "as long", "longer"])
+async def test_objects_beyond_a_group_that_fell_back_halt_it_in_another_topic(
+    stage: Stage, records: int
+) -> None:
+    await stage.archive(0, 7)
+    stage.recreate(*[b"other"] * records)
+    stage.broker.commit(GROUP, TOPIC, {0: 0})  # an adoption that failed after it had done this
+    with pytest.raises(Halted, match="recreated"):
+        await stage.find()
+
+
+async def test_records_that_a_broker_lost_after_they_were_archived_halt_it(stage: Stage) -> None:
+    await stage.archive(0, 3)
+    await stage.archive(3, 7, commit=False)
+    del stage.broker._log(TOPIC, 0)[5:]  # a power failure; the group fell back as well
+    stage.broker.append(TOPIC, b"cus_1", b"posted afterwards")
+    with pytest.raises(Halted):
+        await stage.find()
+
+
 async def test_a_group_that_kafka_has_forgotten_is_told_from_the_objects(stage: Stage) -> None:
     await stage.archive(0, 4)
     await stage.archive(4, 7)

@@ -1,6 +1,7 @@
 """Bounds of the hot path: a token bucket per key, and bytes that wait for the broker."""
 
 from concurrent.futures import CancelledError
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -76,19 +77,22 @@ def test_the_present_is_the_default() -> None:
 
 def test_bytes_in_flight_are_bounded_and_given_back() -> None:
     in_flight = InFlight(100)
-    with in_flight.hold(60):
-        with pytest.raises(Unavailable) as error, in_flight.hold(41):
-            pytest.fail("there was no room")
+    with in_flight.holding() as take:
+        take(50)
+        take(10)
+        with pytest.raises(Unavailable) as error, in_flight.holding() as more:
+            more(41)
         assert error.value.retry_after_s > 0
-        with in_flight.hold(40):
-            pass
-    with in_flight.hold(100):
-        pass
+        with in_flight.holding() as more:
+            more(40)
+    with in_flight.holding() as take:
+        take(100)
 
 
 @pytest.mark.parametrize("error", [ValueError, CancelledError, KeyboardInterrupt])
 def test_bytes_are_given_back_however_the_block_ends(error: type[BaseException]) -> None:
     in_flight = InFlight(100)
     for _ in range(3):
-        with pytest.raises(error), in_flight.hold(100):
+        with suppress(error), in_flight.holding() as take:
+            take(100)
             raise error

@@ -8,21 +8,26 @@ import pytest
 
 from fitstream.broker import Record
 from fitstream.consumers.buffer import Limits
-from fitstream.consumers.loop import Loop, Reject, Span
+from fitstream.consumers.loop import Loop, Reject, Span, batch_id_of
 from fitstream.errors import Conflict, Halted, Rejected, Unavailable
 from tests.fakes.broker import FakeBroker, FakeSource
 
 TOPIC, GROUP = "samples.v1", "ledger"
 LIMITS = Limits(
-    max_records=1000, max_bytes=10**9, max_age_s=0, unavailable_max_s=30, stuck_after_s=1000
+    max_records=1000,
+    max_bytes=10**9,
+    max_age_s=0,
+    unavailable_max_s=30,
+    stuck_after_s=1000,
+    rejects_max=50,
 )
 
 
 class FakeEffect:
     """Keeps what was applied, and its own progress; values may ask for trouble.
 
-    `poison`: decode refuses · `unwritable`: a write with it is refused · `bug` and `write bug`:
-    decode, or a write, fails as a program does.
+    `poison`: decode refuses · `unwritable`: a write with it is refused · `unknown`: a write parks
+    it by itself · `bug` and `write bug`: decode, or a write, fails as a program does.
     """
 
     def __init__(self) -> None:
@@ -48,9 +53,7 @@ class FakeEffect:
         self.resumed.append(partition)
         return self.progress.get(partition, ends[0])
 
-    async def write(
-        self, partition: int, span: Span, items: Sequence[tuple[Record, bytes]]
-    ) -> None:
+    async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, bytes]]) -> int:
         if self.before_write is not None:
             await self.before_write()
         if self.failures:
@@ -64,6 +67,7 @@ class FakeEffect:
             raise Conflict("stale", "another consumer was here")
         self.writes.append((partition, span, values))
         self.progress[partition] = span.next
+        return values.count(b"unknown")
 
     async def park(self, rejects: Sequence[Reject]) -> None:
         self.parked += [(reject.record.offset, reject.code) for reject in rejects]
@@ -293,6 +297,30 @@ async def test_too_many_poison_records_halt_and_stay_where_they_are() -> None:
     stage.send(*[b"poison"] * 200)
     assert isinstance(await stage.fails(), Halted)
     assert (stage.effect.parked, stage.committed) == ([], None)
+
+
+async def test_whoever_has_looked_can_have_them_all_parked() -> None:
+    stage = Stage(LIMITS._replace(rejects_max=0))
+    stage.send(*[b"poison"] * 200, b"good")
+    await stage.run_until(lambda: stage.effect.applied == [b"good"])
+    assert len(stage.effect.parked) == 200
+
+
+async def test_records_that_a_write_parks_count_as_well() -> None:
+    stage = Stage()
+    stage.send(*[b"unknown"] * 51)
+    error = await stage.fails()
+    assert isinstance(error, Halted)
+    assert error.code == "too_many_rejects"
+
+
+@pytest.mark.parametrize("name", [None, b"", b"\0", b"\xff\xfe", b"b" * 5000])
+async def test_a_batch_id_that_nobody_can_store_stops_nobody(name: bytes | None) -> None:
+    headers = {} if name == b"" else {"batch_id": name}
+    found = batch_id_of(Record(TOPIC, 0, 0, b"", b"", headers, 0))  # type: ignore[arg-type]
+    assert "\0" not in found
+    assert len(found) <= 100
+    found.encode()
 
 
 async def test_a_bad_deploy_that_can_write_nothing_halts() -> None:

@@ -28,6 +28,7 @@ from fitstream.gateway.keys import (
     SETTINGS,
     SIGNER,
 )
+from fitstream.gateway.limits import Take
 from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.routes import Route
 from fitstream.ids import new_batch_id
@@ -95,8 +96,8 @@ async def _post(request: web.Request) -> web.Response:
     settings = request.app[SETTINGS]
     principal: Principal = request[PRINCIPAL]
     request.app[RATES].take(principal.key_id)
-    body = await read_body(request, settings)
-    with request.app[IN_FLIGHT].hold(len(body)):
+    with request.app[IN_FLIGHT].holding() as take:
+        body = await read_body(request, settings, take)
         now = datetime.now(UTC) + timedelta(seconds=settings.clock_offset_s)
         decoded = _decode(request, body, settings.rows_max)
         if decoded.envelope.device_id != principal.device_id:
@@ -120,8 +121,11 @@ def _wants_signed(request: web.Request) -> bool:
     return any(one.partition(";")[0].strip().lower() == _SIGNED for one in asked)
 
 
-async def read_body(request: web.Request, settings: Settings) -> bytes:
-    """The body, gunzipped, within its limits of size and time. Raises Rejected(413, 415, 408)."""
+async def read_body(request: web.Request, settings: Settings, take: Take) -> bytes:
+    """The body, gunzipped, within its limits of size and time; `take` counts it as it comes.
+
+    Raises Rejected(413, 415, 408), Unavailable.
+    """
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise Rejected("unsupported_encoding", "send the body plain or as gzip", 415)
@@ -130,9 +134,10 @@ async def read_body(request: web.Request, settings: Settings) -> bytes:
     try:
         if request.content.is_eof():  # it came with its head: nothing to wait for
             body = await request.read()
+            take(len(body))
         else:
             async with asyncio.timeout(settings.body_timeout_s):
-                body = await request.read()
+                body = await _read_slowly(request, settings, take)
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(settings) from None
     except TimeoutError:
@@ -142,6 +147,16 @@ async def read_body(request: web.Request, settings: Settings) -> bytes:
     if encoding == "identity" and len(body) > settings.body_max_bytes:
         raise _too_large(settings)
     return body
+
+
+async def _read_slowly(request: web.Request, settings: Settings, take: Take) -> bytes:
+    body = bytearray()
+    async for part in request.content.iter_any():
+        take(len(part))
+        body += part
+        if len(body) > settings.inflated_max_bytes:
+            raise _too_large(settings)
+    return bytes(body)
 
 
 def _too_large(settings: Settings) -> Rejected:

@@ -1,10 +1,16 @@
+-- name: hold_zones
+-- Customers of these devices cannot move until this chunk is in; a statement of its own, so that
+-- the next one sees the zone of a move that it waited for.
+SELECT FROM customer_zone z WHERE z.customer_no IN (
+    SELECT d.customer_no FROM device d WHERE d.id = ANY($1::text[]))
+ORDER BY z.customer_no, z.from_week FOR SHARE OF z
+
 -- name: device_zones -> DeviceZone
--- Numbers and home zones behind the devices that a chunk names (removed ones keep theirs); the
--- lock holds off a move until this chunk is in.
+-- Numbers and home zones behind the devices that a chunk names (removed ones keep theirs).
 SELECT d.id AS device_id, d.device_no, c.id AS customer_id, c.customer_no, z.from_week, z.zone,
        d.upload_no IS NOT NULL AS is_upload
 FROM device d JOIN customer c USING (customer_no) JOIN customer_zone z USING (customer_no)
-WHERE d.id = ANY($1::text[]) ORDER BY customer_no, d.device_no, z.from_week FOR SHARE OF z
+WHERE d.id = ANY($1::text[]) ORDER BY customer_no, d.device_no, z.from_week
 
 -- name: hold_uploads
 -- Uploads of these devices cannot be undone until this chunk is in; a statement of its own, so that
@@ -56,6 +62,13 @@ SELECT s.customer_no, s.slot, s.device_no, s.rev,
        greatest(s.tie, g.tie), least(s.tie, g.tie), g.src
 FROM stage g JOIN sample s USING (customer_no, slot, device_no)
 WHERE s.rev = g.rev AND s.tie <> g.tie AND s.tie >> 59 = g.tie >> 59
+ON CONFLICT DO NOTHING
+
+-- name: note_conflicts
+-- The same between two rows of one chunk, of which only one reaches the stage.
+INSERT INTO sample_conflict (customer_no, slot, device_no, rev, kept_tie, other_tie, src)
+SELECT * FROM unnest($1::int[], $2::int[], $3::int[], $4::int[], $5::bigint[], $6::bigint[],
+                     $7::bigint[])
 ON CONFLICT DO NOTHING
 
 -- name: mark_weeks_dirty
