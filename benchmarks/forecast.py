@@ -17,18 +17,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 import pandas as pd
 
+from benchmarks.forecast_scores import (
+    OURS,
+    Run,
+    Score,
+    baselines,
+    compare,
+    joined,
+    truths,
+)
 from benchmarks.report import Bar, Report, write
 from fitstream.trainer.report import WORDS
 
 _ROOT = Path(__file__).parent.parent
 _DATASET = _ROOT / "dataset" / "wearers_15min.parquet"
 _RESULT = Path(__file__).parent / "results" / "forecast.md"
-_KEYS = ["wearer", "target", "slot_local"]
-_DRAWS = 2000
-_OURS = "fitstream"
 _PEERS = ("autoets", "lightgbm", "autogluon")
 _PEERS_PYTHON = "FORECAST_PEERS_PYTHON"
 _LIMIT_S = 5400.0
@@ -38,32 +43,11 @@ _GAINS = {"steps": 2.5, "calories_kcal": 3.5, "heart_rate_bpm": 3.0}
 _WAPES = {"steps": 0.33, "calories_kcal": 0.085}
 
 
-class Run(NamedTuple):
-    """One contender's predictions and what they took."""
-
-    name: str
-    predictions: pd.DataFrame
-    cpu_s: float
-    peak_mib: float
-
-
 class Failed(NamedTuple):
     """A contender that gave nothing, and the last words of its error."""
 
     name: str
     error: str
-
-
-class Score(msgspec.Struct, frozen=True):
-    """One contender on one target; `against` is fitstream's WQL over its own, in per cent."""
-
-    target: str
-    model: str
-    wql: float
-    against: tuple[float, float, float] | None
-    below_q10: float
-    above_q90: float
-    daily_wape: float
 
 
 class Order(NamedTuple):
@@ -83,7 +67,7 @@ def main() -> None:
     parser.add_argument("--budget-s", type=int, default=240)
     parser.add_argument("--data", type=Path, default=_DATASET)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("names", nargs="*", default=[_OURS, *_PEERS])
+    parser.add_argument("names", nargs="*", default=[OURS, *_PEERS])
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         keep = asked.keep or Path(folder)
@@ -97,7 +81,7 @@ def run(budget: int = 240) -> Report:
     """As `main` on the dataset; the peers only where FORECAST_PEERS_PYTHON names their Python."""
     peers = os.environ.get(_PEERS_PYTHON, "")
     with tempfile.TemporaryDirectory() as folder:
-        names = (_OURS, *(_PEERS if peers else ()))
+        names = (OURS, *(_PEERS if peers else ()))
         report = measured(Order(_DATASET, Path(folder), peers, budget, names))
     assert report is not None
     return report
@@ -111,7 +95,7 @@ def measured(order: Order) -> Report | None:
     failed = [each for each in found if isinstance(each, Failed)]
     for each in failed:
         print(f"{each.name} is left out: {each.error}", file=sys.stderr)
-    if _OURS not in {each.name for each in runs}:
+    if OURS not in {each.name for each in runs}:
         return None
     runs += baselines(order.data)
     scores = compare(order.data, runs)
@@ -134,7 +118,7 @@ def _contender(name: str, order: Order) -> Run | Failed:
     out, cost = order.keep / f"{name}.parquet", order.keep / f"{name}.json"
     if not cost.exists():
         try:
-            if name == _OURS:
+            if name == OURS:
                 used = _evaluate(order, out)
             else:
                 script = Path(__file__).parent / "forecast_peers.py"
@@ -148,7 +132,7 @@ def _contender(name: str, order: Order) -> Run | Failed:
 
 
 def _evaluate(order: Order, out: Path) -> tuple[float, float]:
-    folder = order.keep / _OURS
+    folder = order.keep / OURS
     command = [sys.executable, "-m", "fitstream", "evaluate", "--data", str(order.data)]
     command += ["--out", str(folder), "--budget-s", str(order.budget_s)]
     used = _measured(command)
@@ -175,133 +159,18 @@ def _measured(command: list[str]) -> tuple[float, float]:
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def truths(data: Path) -> pd.DataFrame:
-    """Measured values of wear days: wearer, slot_local, target, y."""
-    rows = pd.read_parquet(data)
-    rows = rows[rows["wear_day"].astype(bool)]
-    rows["slot_local"] = pd.to_datetime(rows["slot_local"])
-    return rows.melt(["wearer", "slot_local"], list(WORDS), "target", "y").dropna()
-
-
-def baselines(data: Path) -> list[Run]:
-    """Seasonal naive day and week, and plain climatology: a few lines of pandas each."""
-    rows = truths(data)
-    rows["day"] = rows["slot_local"].dt.normalize()
-    rows["slot"] = (rows["slot_local"] - rows["day"]) // pd.Timedelta(minutes=15)
-    tables: dict[str, list[pd.DataFrame]] = {"naive day": [], "naive week": [], "climatology": []}
-    for (wearer, target), own in rows.groupby(["wearer", "target"]):
-        table = own.pivot_table(index="day", columns="slot", values="y").reindex(columns=range(96))
-        for day in table.index[-7:]:
-            past = table[table.index < day]
-            if len(past) < 2:
-                continue
-            keys = {"wearer": wearer, "target": target}
-            at = pd.DataFrame(keys | {"slot_local": day + pd.to_timedelta(15 * np.arange(96), "m")})
-            for name, days in (("naive day", 1), ("naive week", 7)):
-                made = _naive(past, day, days)
-                tables[name].append(at.assign(**made))
-            tables["climatology"].append(at.assign(**_climatology(past)))
-    return [Run(name, pd.concat(parts), 0.0, 0.0) for name, parts in tables.items()]
-
-
-def _naive(past: pd.DataFrame, day: pd.Timestamp, days: int) -> dict[str, np.ndarray]:
-    then = day - pd.Timedelta(days=days)
-    value = past.loc[then] if then in past.index else past.iloc[-1]
-    value = value.fillna(past.ffill().iloc[-1]).fillna(past.stack().median()).to_numpy()
-    spread = (
-        1.2816 * float(np.sqrt(np.nanmean(past.diff(days).to_numpy() ** 2)))
-        if len(past) > days
-        else 0.0
-    )
-    return {
-        "q10": np.maximum(value - spread, 0), "q50": value, "q90": value + spread, "mean": value,
-    }  # fmt: skip
-
-
-def _climatology(past: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Quantiles of each slot and two to both sides over all days before."""
-    wide = np.pad(past.to_numpy(), ((0, 0), (2, 2)), mode="edge")
-    near = np.lib.stride_tricks.sliding_window_view(wide, 5, axis=1)
-    values = near.transpose(1, 0, 2).reshape(96, -1)
-    everything = past.to_numpy()
-    everything = everything[np.isfinite(everything)]
-    values = np.where(np.isfinite(values).any(axis=1)[:, None], values, np.median(everything))
-    low, middle, high = np.nanquantile(values, (0.1, 0.5, 0.9), axis=1)
-    return {"q10": low, "q50": middle, "q90": high, "mean": np.nanmean(values, axis=1)}
-
-
-def compare(data: Path, runs: list[Run]) -> list[Score]:
-    """Every contender on the slots that all of them forecast, the best of a target first."""
-    truth = truths(data)
-    scores = []
-    for target in WORDS:
-        both = _joined(truth[truth["target"] == target], target, runs)
-        if len(both):
-            scores += _scores(both, target, [each.name for each in runs])
-    return scores
-
-
-def _joined(truth: pd.DataFrame, target: str, runs: list[Run]) -> pd.DataFrame:
-    both = truth
-    for each in runs:
-        own = each.predictions[each.predictions["target"] == target]
-        own = own.rename(columns={q: f"{each.name} {q}" for q in ("q10", "q50", "q90", "mean")})
-        both = both.merge(own, on=_KEYS)
-    return both
-
-
-def _scores(both: pd.DataFrame, target: str, names: list[str]) -> list[Score]:
-    days = both["slot_local"].dt.normalize()
-    losses = {name: _losses(both, name) for name in names}
-    size, scores = both["y"].abs().sum(), []
-    for name in sorted(losses, key=lambda each: losses[each].sum()):
-        sums = both.groupby(["wearer", days])[["y", f"{name} mean"]].sum()
-        scores.append(
-            Score(
-                target=target,
-                model=name,
-                wql=float(losses[name].sum() / size),
-                against=None if name == _OURS else _interval(both, losses[_OURS], losses[name]),
-                below_q10=float((both["y"] < both[f"{name} q10"]).mean()),
-                above_q90=float((both["y"] > both[f"{name} q90"]).mean()),
-                daily_wape=float((sums["y"] - sums[f"{name} mean"]).abs().sum() / sums["y"].sum()),
-            )
-        )
-    return scores
-
-
-def _losses(both: pd.DataFrame, name: str) -> np.ndarray:
-    total = np.zeros(len(both))
-    for level, q in ((0.1, "q10"), (0.5, "q50"), (0.9, "q90")):
-        error = (both["y"] - both[f"{name} {q}"]).to_numpy()
-        total += 2 * np.maximum(level * error, (level - 1) * error) / 3
-    return total
-
-
-def _interval(
-    both: pd.DataFrame, ours: np.ndarray, theirs: np.ndarray
-) -> tuple[float, float, float]:
-    """Relative difference of the WQLs in per cent and its 95 % interval, wearers resampled."""
-    sums = pd.DataFrame({"wearer": both["wearer"].to_numpy(), "a": ours, "b": theirs})
-    a, b = (sums.groupby("wearer")[c].sum().to_numpy() for c in ("a", "b"))
-    rng = np.random.default_rng(0)
-    counts = rng.multinomial(len(a), np.full(len(a), 1 / len(a)), size=_DRAWS)
-    low, high = np.quantile(100 * (counts @ a / (counts @ b) - 1), (0.025, 0.975))
-    return float(100 * (a.sum() / b.sum() - 1)), float(low), float(high)
-
-
 def _bars(scores: list[Score]) -> list[Bar]:
     bars = []
     for target, gain in _GAINS.items():
         found = {score.model: score for score in scores if score.target == target}
         best = min((found[n] for n in _RIVALS if n in found), key=lambda s: s.wql, default=None)
-        if best is None or best.against is None or _OURS not in found:
+        if best is None or best.against is None or OURS not in found:
             continue
         name = f"forecast, WQL of {WORDS[target]} against the best of {', '.join(_RIVALS)}"
         reached = best.against[0] <= -gain and best.against[2] < 0
         bars.append(Bar(name, f"{_words(best.against)} ({best.model})", f"≤ −{gain} %", reached))
         if target in _WAPES:
-            wape, most = found[_OURS].daily_wape, _WAPES[target]
+            wape, most = found[OURS].daily_wape, _WAPES[target]
             bars.append(Bar("… WAPE of a day's total", f"{wape:.3f}", f"≤ {most}", wape <= most))
     return bars
 
@@ -320,7 +189,7 @@ def _text(order: Order, found: tuple[list[Run], list[Failed]], scores: list[Scor
     for target in WORDS:
         rows = [score for score in scores if score.target == target]
         if rows:
-            both = _joined(truth[truth["target"] == target], target, runs)
+            both = joined(truth[truth["target"] == target], target, runs)
             lines += ["", *_table(rows, both)]
     return "\n".join(lines) + "\n"
 

@@ -11,9 +11,11 @@ import numpy as np
 from fitstream.trainer.automl import Plan
 from fitstream.trainer.data import Series
 from fitstream.trainer.daytotals import day_totals
+from fitstream.trainer.judging import FAR_BASELINES
 from fitstream.trainer.metrics import tails
 from fitstream.trainer.recipe import Recipe, recipe_hash
 from fitstream.trainer.report import CLIMATOLOGY, WORDS, Outcome, percent
+from fitstream.trainer.slices import by_part, overall
 
 _COLUMNS = (
     ("wql", "WQL"), ("mase", "MASE"), ("rmse", "RMSE"), ("hourly_wape", "hourly WAPE"),
@@ -91,8 +93,26 @@ def _target(outcome: Outcome) -> list[str]:
         scores = outcome.test.scores(name)
         shown = f"**{name}**" if name == outcome.champion else name
         lines.append(f"| {shown} | " + " | ".join(f"{scores[k]:.4f}" for k, _ in _COLUMNS) + " |")
-    lines += ["", *_against(outcome), *_totals(outcome), *_gate(outcome)]
+    lines += ["", *_against(outcome), *_totals(outcome), *_when(outcome), *_gate(outcome)]
     return lines
+
+
+def _when(outcome: Outcome) -> list[str]:
+    """WQL by part of the day, and on the same days a week ahead."""
+    shown = [outcome.champion, *(name for name in FAR_BASELINES if name != outcome.champion)]
+    parts = by_part(outcome.test, shown)
+    head = [f"{part['part']} {part['from_hour']}–{part['to_hour']} h" for part in parts]
+    lines = ["| WQL | " + " | ".join(head) + " | next day | seventh day |"]
+    lines.append("|---" * (len(parts) + 3) + "|")
+    near, far = (overall(held, shown) for held in (outcome.test, outcome.week_ahead))
+    for name in shown:
+        cells = [*(part["wql"][name] for part in parts), near[name], far[name]]
+        lines.append(f"| {name} | " + " | ".join(_cell(each) for each in cells) + " |")
+    return [*lines, ""]
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _against(outcome: Outcome) -> list[str]:

@@ -11,7 +11,7 @@ from fitstream.trainer.data import SLOTS, Floats
 DRIFTING = ("heart_rate_bpm",)
 _MEMORY = 0.5  # weight of a day against the one after it
 _EVENING = 8  # slots before midnight
-_LASTING, _FADING, _EVENING_SHARE = 0.2, 0.6, 0.4
+_LASTING, _FADING, _EVENING_SHARE = np.float32(0.2), np.float32(0.6), np.float32(0.4)
 _FADE_SLOTS = 16.0
 _MOST = 20.0
 
@@ -28,11 +28,12 @@ def shifts(rows: Floats, day: int, cut: int, days: int) -> Floats:
     then = day - np.arange(1, days + 1) - ahead  # what was known equally long before that day
     known = (then >= 0) & (then <= now)
     then = np.clip(then, 0, now)
-    fade = np.exp(-(np.arange(SLOTS) + ahead * SLOTS) / _FADE_SLOTS)  # (slot,)
+    fade = np.exp(-(np.arange(SLOTS) + ahead * SLOTS) / _FADE_SLOTS).astype(np.float32)  # (slot,)
     moved = np.where(known, np.nan_to_num(level[now] - level[then]), 0)[:, None]  # (lag, 1)
     late = np.where(known, np.nan_to_num(evening[now] - evening[then]), 0)[:, None]  # (lag, 1)
     shift = moved * (_LASTING + _FADING * fade) + late * _EVENING_SHARE * fade  # (lag, slot)
-    return np.clip(shift, -_MOST, _MOST).astype(np.float32)
+    bounded: Floats = np.clip(shift, -_MOST, _MOST, dtype=np.float32)
+    return bounded
 
 
 def _levels(rows: Floats) -> Floats:

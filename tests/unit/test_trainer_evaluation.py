@@ -97,6 +97,19 @@ def test_the_figures_agree_with_an_independent_scoring(whole: Path) -> None:
         )
         assert figures[6] == pytest.approx((rows["y"] < rows["q10"]).mean(), abs=6e-5)
         assert figures[7] == pytest.approx((rows["y"] > rows["q90"]).mean(), abs=6e-5)
+        table = re.findall(r"\| WQL \| night.*\n.*\n\| \w+ \| (.*) \|", section)[0].split("|")
+        assert float(table[4]) == pytest.approx(loss / rows["y"].sum(), abs=6e-5)
+        for number, hours in enumerate(((0, 6), (6, 12), (12, 18), (18, 24))):
+            part = rows[rows["slot_local"].dt.hour.between(hours[0], hours[1] - 1)]
+            losses = sum(
+                np.maximum(level * (part["y"] - part[q]), (level - 1) * (part["y"] - part[q])).sum()
+                for level, q in ((0.1, "q10"), (0.5, "q50"), (0.9, "q90"))
+            )
+            if part["y"].sum() == 0:
+                assert table[number].strip() == "–"
+                continue
+            expected = 2 * losses / 3 / part["y"].sum()
+            assert float(table[number]) == pytest.approx(expected, abs=6e-5)
         day = rows.assign(day=rows["slot_local"].dt.date).groupby(["wearer", "day"])
         totals = day[["y", "mean"]].sum()
         error = (totals["y"] - totals["mean"]).abs().sum() / totals["y"].sum()

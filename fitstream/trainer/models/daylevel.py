@@ -64,8 +64,9 @@ def _quantiles(kernel: Kernel, windows: Windows, total: Doubles, others: Ratios)
     values = np.concatenate([own, around], axis=1)
     weights = np.concatenate([weights, np.full_like(around, _PRIOR_DAYS / _PRIOR)], axis=1)
     order = np.argsort(values, axis=1)
-    values, weights = (np.take_along_axis(each, order, axis=1) for each in (values, weights))
+    rows = np.arange(len(values))[:, None]
+    values, weights = values[rows, order], weights[rows, order]
     middle = np.cumsum(weights, axis=1) - weights / 2  # (n, lag + 31)
     at = np.asarray(LEVELS) * weights.sum(axis=1, keepdims=True)  # (n, level)
-    rows = [np.interp(*each) for each in zip(at, middle, values, strict=True)]
-    return np.array(rows, np.float64).reshape(len(windows), len(LEVELS))
+    found = [np.interp(*each) for each in zip(at, middle, values, strict=True)]
+    return np.array(found, np.float64).reshape(len(windows), len(LEVELS))
