@@ -36,6 +36,6 @@ SELECT (SELECT count(*) FROM device JOIN mine USING (customer_no) WHERE removed_
        (SELECT count(DISTINCT customer_no) FROM forecast JOIN mine USING (customer_no)) AS forecast_customers
 
 -- name: newest_champion -> Champion
--- The champion that was trained last, over all programmes or some.
+-- The champion that was trained last, over all programmes or some; customers' own do not count.
 SELECT id, kind, created_at FROM model
-WHERE stage = 'champion' AND ($1::int[] IS NULL OR programme_no = ANY($1)) ORDER BY created_at DESC LIMIT 1
+WHERE stage = 'champion' AND customer_no IS NULL AND ($1::int[] IS NULL OR programme_no = ANY($1)) ORDER BY created_at DESC LIMIT 1
