@@ -190,7 +190,7 @@ class Uploads:
         return await self._read(f"/{quote(upload_id)}", Upload)
 
     async def list(self, **query: str) -> Items[Upload]:
-        """A page of uploads, newest first; takes `state`, `customer`, `after`, `limit`."""
+        """A page, newest first; takes `search`, `state`, `customer`, `after`, `limit`."""
         return await self._read("", Items[Upload], query)
 
     async def rows(self, upload_id: str, **query: str) -> Items[UploadRow]:

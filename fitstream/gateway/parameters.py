@@ -117,6 +117,7 @@ QUERY: dict[str, Parameter] = {
         "checking", "unmapped", "checked", "ingesting", "ingested", "undoing", "undone", "deleted",
         "failed", "cancelled",
     ),
+    "upload_search": _text("search", "Part of the name of a file."),
     "upload_customer": _text("customer", "Only those with rows of this customer."),
     "outcome": _text(
         "outcome",

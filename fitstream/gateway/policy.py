@@ -165,6 +165,7 @@ _allow(
     "admin:keys", "admin:add_key", "admin:end_key", "admin:clients", "admin:add_client",
     "admin:client_standing", "admin:client_secret", "admin:audit",
     "admin:people", "admin:add_person", "admin:change_person", "admin:person_standing",
+    "admin:person_factor",
     "admin:set_login", "admin:standing", "admin:roll", "admin:cancel", "admin:retry",
     "admin:letter_replay", "admin:letter_discard",
 )  # fmt: skip

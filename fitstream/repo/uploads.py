@@ -135,7 +135,7 @@ async def insert_upload(db: Db, new: NewUpload) -> None:
 
 async def get_upload(db: Db, upload_id: str, customer_id: str | None = None) -> Upload:
     """One upload, of that customer if one is given; raises NotFound."""
-    args = (upload_id, customer_id, None, None, None, None, 1, None)
+    args = (upload_id, customer_id, None, None, None, None, 1, None, None)
     found = await fetch_one(db, Upload, "uploads.list_uploads", *args)
     if found is None:
         raise NotFound(f"upload {upload_id}")
@@ -145,13 +145,14 @@ async def get_upload(db: Db, upload_id: str, customer_id: str | None = None) -> 
 class Only(NamedTuple):
     """Which uploads to list: of one customer alone, or all with rows of one; None does not filter.
 
-    `programmes` are numbers.
+    `programmes` are numbers, `name` is any part of a file's name.
     """
 
     owner: str | None = None
     about: str | None = None
     state: str | None = None
     programmes: Sequence[int] | None = None
+    name: str | None = None
 
 
 async def list_uploads(
@@ -159,7 +160,7 @@ async def list_uploads(
 ) -> list[Upload]:
     """A page of uploads, newest first."""
     filters = (only.owner, only.about, only.state)
-    args = (None, *filters, *(after or (None, None)), limit, only.programmes)
+    args = (None, *filters, *(after or (None, None)), limit, only.programmes, only.name)
     return await fetch(db, Upload, "uploads.list_uploads", *args)
 
 

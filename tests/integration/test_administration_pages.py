@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 
+import pyotp
 import pytest
 from aiohttp import ClientSession
 
@@ -128,6 +129,19 @@ async def test_a_client_that_cannot_work_comes_back_filled_in(visitor: Visitor) 
     assert "An address to go back to is https" in page
     assert 'value="http://far.example.org"' in page
     assert 'value="data:read" checked' in page
+
+
+async def test_a_lost_second_factor_is_taken_away(admin: Client, visitor: Visitor) -> None:
+    email = f"support-{secrets.token_hex(4)}@example.org"
+    made = await admin.create_staff(email, "support", password=PASSWORD)
+    logged = admin.as_who((await admin.as_who("").login(email, PASSWORD)).token)
+    begun = await logged.begin_second_factor(PASSWORD)
+    await logged.confirm_second_factor(pyotp.TOTP(begun.secret).now())
+    with pytest.raises(Rejected):
+        await admin.as_who("").login(email, PASSWORD)
+    page = (await visitor.send("/admin/people", f"/admin/people/{made.id}/factor"))[1]
+    assert "with their password alone" in page
+    assert (await admin.as_who("").login(email, PASSWORD)).token
 
 
 async def test_the_log_is_searched_by_customer(admin: Client, visitor: Visitor) -> None:

@@ -97,6 +97,9 @@ async def test_a_customer_names_the_columns_of_a_file_and_sees_what_it_would_cha
     page = (await sender.visitor.see(f"{again}/mapping"))[1]
     assert '<option value="distance_m" selected>' in page
     assert '<td class="r">500.0</td>' in page
+    page = (await sender.visitor.see("/uploads?search=CLINIC2"))[1]
+    assert (f'href="{again}"' in page, f'href="{home}"' in page) == (True, False)
+    assert "No such files" in (await sender.visitor.see("/uploads?search=%25&state=checked"))[1]
 
 
 @pytest.mark.slow

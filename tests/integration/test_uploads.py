@@ -367,6 +367,7 @@ def parquet_bomb() -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # a gigabyte is inflated, in a child process
 async def test_hostile_files_fail_alone_and_the_worker_lives(
     admin: Client, stack: RunningStack, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from fitstream.gateway.admin.chosen import (
     text_of,
 )
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.api import second_factors as factor_views
 from fitstream.gateway.api import staff as views
 from fitstream.gateway.api.answers import after, cursor
 from fitstream.gateway.api.staff import CreateStaff, PatchStaff
@@ -29,6 +30,7 @@ _SAID = {
     "changed": "The rights are changed. Sessions under the old ones have ended.",
     "disabled": "The account is disabled, and its sessions have ended.",
     "enabled": "The account may log in again.",
+    "factor": "They log in with their password alone, and can set up a second factor anew.",
 }
 _SHOWN = 50
 _TEXTS = {"email": "the e-mail address is not valid", "role": "choose a role"}
@@ -89,6 +91,12 @@ async def set_standing(request: web.Request, viewer: Viewer) -> web.StreamRespon
     except Conflict as error:
         return await _page(request, viewer, 422, error=text_of(error))
     return see(f"/admin/people?done={'disabled' if is_disabled else 'enabled'}")
+
+
+async def remove_factor(request: web.Request, _: Viewer) -> web.StreamResponse:
+    """Takes away the second factor of somebody who lost phone and recovery codes."""
+    await factor_views.take_away(request)
+    return see("/admin/people?done=factor")
 
 
 async def _page(

@@ -78,6 +78,7 @@ _FORMS: list[tuple[str, PageHandler, str]] = [
     ("/people", people.add_person, "add_person"),
     ("/people/{account}", people.change_person, "change_person"),
     ("/people/{account}/standing", people.set_standing, "person_standing"),
+    ("/people/{account}/factor", people.remove_factor, "person_factor"),
     ("/keys", keys.add_key, "add_key"),
     ("/keys/{key}/end", keys.end_key, "end_key"),
     ("/clients", clients.add_client, "add_client"),

@@ -48,6 +48,7 @@ class UploadsPage(msgspec.Struct, frozen=True, kw_only=True):
 
     uploads: list[UploadView]
     state: str
+    search: str
     states: tuple[str, ...]
     mappings: list[SchemaMapping]
     programmes: list[str]
@@ -185,6 +186,7 @@ async def _list_page(request: web.Request, error: str = "") -> UploadsPage:
     state = state if state in STATES else ""
     place, programme = request.query.get("after", ""), request.query.get("programme", "")
     found, following = await _listed(request, state)
+    search = _search(request)
     customer = request.match_info.get("customer")
     programmes = await _programmes(request)
     chosen = programme if programme in programmes else (programmes or ["default"])[0]
@@ -201,16 +203,18 @@ async def _list_page(request: web.Request, error: str = "") -> UploadsPage:
         is_moving=any(upload.is_moving for upload in found),
         may_send=policy.may("admin:create_upload", request[PRINCIPAL]),
         lowest=LOWEST,
-        here=_href(base, state, place),
-        first=_href(base, state, "") if place else None,
-        following=_href(base, state, following) if following else None,
+        search=search,
+        here=_href(base, state=state, search=search, after=place),
+        first=_href(base, state=state, search=search) if place else None,
+        following=_href(base, state=state, search=search, after=following) if following else None,
         error=error,
     )
 
 
 async def _listed(request: web.Request, state: str) -> tuple[list[Upload], str | None]:
     """A page of uploads and the next cursor; a request that was read cannot be asked again."""
-    only = rows.Only(request.match_info.get("customer"), None, state or None, within(request))
+    owner, name = request.match_info.get("customer"), _search(request) or None
+    only = rows.Only(owner, None, state or None, within(request), name)
     position = after(request, tuple[datetime, str])
     async with request.app[REPO].connection() as db:
         found = await rows.list_uploads(db, only, position, _LIST)
@@ -247,9 +251,13 @@ def _following(home: str, outcome: str, cursor: str | None) -> str | None:
     return f"{home}?{urlencode({'outcome': outcome, 'after': cursor})}#rows"
 
 
-def _href(base: str, state: str, after: str | None) -> str:
-    query = {name: text for name, text in (("state", state), ("after", after or "")) if text}
-    return f"{base}?{urlencode(query)}" if query else base
+def _search(request: web.Request) -> str:
+    return request.query.get("search", "").strip()[:200]
+
+
+def _href(base: str, **query: str | None) -> str:
+    given = {name: text for name, text in query.items() if text}
+    return f"{base}?{urlencode(given)}" if given else base
 
 
 def _path(upload_id: str) -> str:

@@ -57,7 +57,8 @@ async def list_uploads(request: web.Request) -> web.Response:
     state, about = request.query.get("state") or None, request.query.get("customer") or None
     position = after(request, tuple[datetime, str])
     async with request.app[REPO].connection() as db:
-        only = uploads.Only(owner, None if owner else about, state, within(request))
+        name = request.query.get("search") or None
+        only = uploads.Only(owner, None if owner else about, state, within(request), name)
         found = await uploads.list_uploads(db, only, position, count)
         items = [await uploading.shown(db, upload) for upload in found]
     following = (found[-1].created_at, found[-1].id) if len(found) == count else None
@@ -216,7 +217,7 @@ _EXAMPLE = {"mapping": "clinic export"}
 def _routes(home: str, prefix: str) -> tuple[Route, ...]:
     one = f"{home}/{{upload}}"
     whose = " of a customer" if prefix else ""
-    listed = ("upload_state", "after", "limit")
+    listed = ("upload_search", "upload_state", "after", "limit")
     return (
         Route(
             "POST", home, create_upload, f"create_{prefix}upload",

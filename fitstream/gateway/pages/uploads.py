@@ -47,6 +47,7 @@ class FilesPage(msgspec.Struct, frozen=True, kw_only=True):
 
     uploads: list[UploadView]
     state: str
+    search: str
     states: tuple[str, ...]
     sources: list[MappingSource]
     priorities: dict[str, str]
@@ -178,7 +179,9 @@ async def _list(request: web.Request, viewer: Viewer, error: str = "") -> web.St
     state = state if state in STATES else ""
     place = request.query.get("after", "")
     files = viewer.client.uploads(viewer.customer.id)
-    found = await files.list(state=state, after=place, limit=_LIST)
+    search = request.query.get("search", "").strip()[:200]
+    found = await files.list(search=search, state=state, after=place, limit=_LIST)
+    asked = {"search": search, "state": state}
     page = FilesPage(
         uploads=[upload_view(upload, THERE) for upload in found.items],
         state=state,
@@ -186,9 +189,10 @@ async def _list(request: web.Request, viewer: Viewer, error: str = "") -> web.St
         sources=(await viewer.client.mapping_sources(viewer.customer.id)).items,
         priorities=PRIORITIES,
         is_moving=any(upload.is_moving for upload in found.items),
-        here=_href(HOME, state=state, after=place),
-        first=_href(HOME, state=state) if place else None,
-        following=_href(HOME, state=state, after=found.next) if found.next else None,
+        search=search,
+        here=_href(HOME, **asked, after=place),
+        first=_href(HOME, **asked) if place else None,
+        following=_href(HOME, **asked, after=found.next) if found.next else None,
         said=_SAID.get(request.query.get("done", ""), ""),
         error=error,
     )

@@ -27,6 +27,7 @@ SELECT * FROM (
           WHERE d.upload_no = u.upload_no AND o.id = $3))
 ) AS found
 WHERE ($4::text IS NULL OR state = $4)
+  AND ($9::text IS NULL OR position(lower($9) IN lower(name)) > 0)
   AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
 ORDER BY created_at DESC, id DESC LIMIT $7
 
