@@ -143,7 +143,7 @@ class Case:
         self.settings = msgspec.structs.replace(settings, train_share_from_s=1.0)
         self.hash = new_id("hash")
 
-    async def begin(self, people: int = 5, days: int = 16, recipe: Recipe = RECIPE) -> str:
+    async def begin(self, people: int = 4, days: int = 12, recipe: Recipe = RECIPE) -> str:
         """The id of a queued run."""
         self.programme, self.people = await programme_of(self.repo, people)
         self.series = {

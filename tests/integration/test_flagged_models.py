@@ -195,7 +195,7 @@ async def test_the_model_that_was_trained_anew_takes_the_place_of_a_flagged_one_
 ) -> None:
     case = Case(repo, store, services)
     case.settings = msgspec.structs.replace(services, train_share_from_s=1000)
-    await case.do(await case.begin(recipe=QUICK))
+    await case.do(await case.begin(people=4, days=9, recipe=QUICK))
     first = await case.model()
     again = new_id("hash")
     await case.pin(again, case.people[1:])

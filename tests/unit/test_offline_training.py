@@ -23,7 +23,7 @@ def fitstream(*words: object) -> Result:
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of a dataset."""
     path = tmp_path_factory.mktemp("dataset") / "part-00.parquet"
-    path.write_bytes(part_of(make_cohort(4, 14)))
+    path.write_bytes(part_of(make_cohort(3, 9)))
     return path
 
 
@@ -57,7 +57,7 @@ def test_a_pinned_dataset_is_trained_twice_to_the_same_bytes_and_forecast(
     assert done.exit_code == 0, done.output
     table = pq.read_table(out)
     assert table.column_names == ["wearer", "target", "slot_local", "q10", "q50", "q90", "mean"]
-    assert len(table) == 4 * 192
+    assert len(table) == 3 * 192
     q10, q50, q90 = (table[name].to_numpy() for name in ("q10", "q50", "q90"))
     assert (q10 <= q50).all()
     assert (q50 <= q90).all()

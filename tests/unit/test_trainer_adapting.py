@@ -48,7 +48,7 @@ def habit(base: Blend) -> CustomerRun:
     return run(creature_of_habit(), base)
 
 
-def creature_of_habit(days: int = 50) -> Series:
+def creature_of_habit(days: int = 42) -> Series:
     """Somebody whose every weekday is as it was the week before, and unlike the other days."""
     series = make_series("habit", days, seed=9)
     rng = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_who_is_unlike_the_others_gets_a_model_of_their_own(
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_permuted_days_do_not_pass_the_gate_of_a_person(base: Blend, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    series = make_series("a", 50, seed)
+    series = make_series("a", 36, seed)
     flat = rng.permutation(series.values["steps"].reshape(-1)).reshape(-1, 96)
     permuted = replace(series, values={**series.values, "steps": flat})
     assert run(permuted, base).adapted == {}
