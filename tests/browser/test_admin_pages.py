@@ -33,6 +33,7 @@ PAGES = [
     ("/admin/customers/{walker}/weeks/{week}", "Customer B-100", "Gaps, and how to close them"),
     ("/admin/customers/{walker}/forecast", "Customer B-100", "steps expected"),
     ("/admin/customers/{walker}/forecast?target=heart_rate_bpm", "Customer B-100", "rests on"),
+    ("/admin/customers/{walker}/forecast?horizon=672", "Customer B-100", "per day"),
     ("/admin/customers/{newcomer}/forecast", "Customer B-0001", "No forecast of steps yet"),
     ("/admin/customers/{walker}/devices", "Customer B-100", "Watch"),
     ("/admin/customers/{walker}/account", "Customer B-100", "Login for their own pages"),

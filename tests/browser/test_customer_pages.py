@@ -27,6 +27,7 @@ PAGES = [
     ("/weeks/{week}", "Weeks", "Your best day was"),
     ("/forecast", "Forecast", "steps expected"),
     ("/forecast?target=heart_rate_bpm", "Forecast", "What it rests on"),
+    ("/forecast?horizon=672", "Forecast", "looks most like"),
     ("/profile", "Profile", "How the programme knows you"),
     ("/devices", "Devices", "Watch"),
     ("/devices/add", "Add a device", "The device shows a code"),

@@ -3,7 +3,7 @@
   "use strict";
 
   function slide(strip) {
-    const links = [...strip.querySelectorAll("a[href]")];
+    const links = [...strip.querySelectorAll("ol a[href]")];
     const at = links.findIndex((link) => link.getAttribute("aria-current") === "true");
     if (links.length < 2 || at < 0) return;
     const field = document.createElement("input");

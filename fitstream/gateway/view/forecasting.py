@@ -154,8 +154,10 @@ def fan(target: str, items: Sequence[Quantiles], quarters: Sequence[Quarter], zo
 
 
 def total_of(found: Forecast) -> Total | None:
-    """The total of the day of which most lies in the forecast; None where no day does."""
-    best = max(found.totals, key=lambda total: total.slots, default=None)
+    """The total of the day of which most lies in the forecast, of a week that of its first day;
+    None where no day does."""
+    days = found.totals[:1] if found.horizon == "672" else found.totals
+    best = max(days, key=lambda total: total.slots, default=None)
     return Total(best.day, best.mean, best.low, best.high) if best else None
 
 
