@@ -8,11 +8,17 @@ from aiohttp.http_exceptions import ContentEncodingError
 from fitstream.errors import Rejected
 from fitstream.gateway.keys import SETTINGS
 
+_READ = web.RequestKey("read_bounded", bytes)
 _SLOWER = 3  # a phone sends five megabytes, not some rows
 
 
 async def read_bounded(request: web.Request, bytes_max: int) -> bytes:
-    """The body. Raises Rejected(body_too_large | slow_body | unreadable)."""
+    """The body; a second reader gets the same bytes, as a call that was overtaken is made again.
+
+    Raises Rejected(body_too_large | slow_body | unreadable).
+    """
+    if _READ in request:
+        return request[_READ]
     if (request.content_length or 0) > bytes_max:
         raise _too_large(bytes_max)
     raw = bytearray()
@@ -26,7 +32,8 @@ async def read_bounded(request: web.Request, bytes_max: int) -> bytes:
         raise Rejected("slow_body", "the body did not arrive in time", 408) from None
     except (web.RequestPayloadError, ContentEncodingError) as error:
         raise Rejected("unreadable", "the body is not what its headers say") from error
-    return bytes(raw)
+    request[_READ] = bytes(raw)
+    return request[_READ]
 
 
 def _too_large(bytes_max: int) -> Rejected:
