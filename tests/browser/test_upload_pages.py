@@ -115,14 +115,14 @@ async def test_a_file_without_its_token_is_refused_before_it_is_kept(
     cookies = {c["name"]: c["value"] for c in await visit.page.context.cookies()}
     for token in ("", "wrong"):
         form = aiohttp.FormData({"csrf": token})
-        form.add_field("file", b"slot,steps\n", filename="x.csv")
+        form.add_field("file", b"slot,steps\n", filename="unsent.csv")
         async with (
             aiohttp.ClientSession(cookies=cookies) as session,
             session.post(f"{stack.gateway}/admin/uploads", data=form) as answer,
         ):
             assert answer.status == 403
     await visit.open("/admin/uploads")
-    await expect(visit.page.get_by_role("link", name="x.csv")).to_have_count(0)
+    await expect(visit.page.get_by_role("link", name="unsent.csv")).to_have_count(0)
     await visit.check_sound()
 
 

@@ -53,7 +53,11 @@ def upload(state: str = "checked", **fields: Any) -> Upload:
         (upload("ingesting", progress={"rows": 4, "of": 8}), "", "4 rows acknowledged"),
         (upload("ingesting", is_stopping=True), "", "Asked to stop"),
         (upload("ingested", sent=SentRows(accepted=8, is_in_ledger=True)), "", "are in the ledger"),
-        (upload("ingested", sent=SentRows(accepted=8)), "", "they appear in the ledger within seconds"),
+        (
+            upload("ingested", sent=SentRows(accepted=8)),
+            "",
+            "they appear in the ledger within seconds",
+        ),
         (upload("ingested", sent=SentRows()), "", "nothing came in"),
         (upload("undone", removed=8), "", "8 rows left the ledger"),
         (upload("deleted", name=""), "", "Its file was removed"),
