@@ -24,6 +24,7 @@ from tests.forecasting import GATE_WQL, do_job, new_programme, new_walker, walk
 from tests.ledgered import LedgerWearer
 
 pytestmark = pytest.mark.stack
+SLOW = pytest.mark.slow
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 THEN = MIDNIGHT - timedelta(days=14, hours=-1)  # an hour after a midnight two weeks ago
 
@@ -83,6 +84,7 @@ async def test_the_next_day_and_the_next_week_are_issued_together_and_agree(stud
         assert sum(each["effects"].values()) == pytest.approx(total["mean"], rel=1e-3)
 
 
+@SLOW
 async def test_one_horizon_alone_leaves_the_other_as_it_was(study: Study) -> None:
     who = await study.walker(THEN, 10)
     await study.do(forecast, THEN)
@@ -93,7 +95,7 @@ async def test_one_horizon_alone_leaves_the_other_as_it_was(study: Study) -> Non
     assert len(await study.past(who)) == 2
 
 
-@pytest.mark.parametrize("days", [1, 3, 14])
+@pytest.mark.parametrize("days", [pytest.param(1, marks=SLOW), 3, pytest.param(14, marks=SLOW)])
 async def test_a_newcomer_has_forecasts_that_say_how_sure_they_are(study: Study, days: int) -> None:
     who = await study.walker(THEN - timedelta(hours=1), days)
     await walk(who, (slot_of(THEN) - 4, slot_of(THEN) + 44))
@@ -106,6 +108,7 @@ async def test_a_newcomer_has_forecasts_that_say_how_sure_they_are(study: Study,
         assert all(low <= middle <= high for low, middle, high, _ in found.quantiles)
 
 
+@SLOW
 async def test_without_a_row_nothing_is_made_up_and_no_job_fails(study: Study) -> None:
     who = await study.walker(THEN, 0)
     assert (await study.do(forecast, THEN))["forecasts"] == 0
@@ -162,6 +165,7 @@ async def test_past_forecasts_are_scored_once_the_truth_is_there_and_again_for_l
     assert {(each.horizon, each.days) for each in days} == {("96", 1), ("672", 7)}
 
 
+@SLOW
 async def test_a_repeat_of_the_night_scores_nothing_twice(study: Study) -> None:
     who = await study.walker(THEN, 20)
     await study.do(forecast, THEN, horizons=["96"])
@@ -223,6 +227,7 @@ async def test_a_champion_that_became_clearly_worse_asks_for_a_training_once(stu
     assert len(await trainings(study)) == 1
 
 
+@SLOW
 async def test_every_issue_lies_in_the_store_as_it_was_published(study: Study) -> None:
     who = await study.walker(THEN, 6)
     await study.do(forecast, THEN)
