@@ -11,6 +11,7 @@ from fitstream.trainer.cohort import Cohort
 from fitstream.trainer.cohort import make_cohort as cohort_of
 from fitstream.trainer.models.blend import ENSEMBLE, Blend, Member, blend
 from fitstream.trainer.models.climatology import Climatology, pooled, predict_own
+from fitstream.trainer.models.daylevel import day_factors
 from fitstream.trainer.models.kernel import START
 from fitstream.trainer.models.network import (
     Network,
@@ -243,7 +244,10 @@ def test_a_blend_is_the_mean_it_says_and_names_what_it_is_made_of() -> None:
     both = Blend(base, {"steps": (Member(SHAPES[0], one, 0.25), Member(SHAPES[1], two, 0.25))})
     assert both.kind == ENSEMBLE
     parts = [predict_own(KERNEL, made), predict_network(one, made), predict_network(two, made)]
-    np.testing.assert_allclose(both.predict(made), blend(parts, [0.5, 0.25, 0.25]), rtol=1e-6)
+    mixed = blend(parts, [0.5, 0.25, 0.25])
+    np.testing.assert_allclose(both.predict_own(made), mixed, rtol=1e-6)
+    mixed[..., 3] *= day_factors(KERNEL, made, parts[0][..., 3])[:, None]  # at the day's level
+    np.testing.assert_allclose(both.predict(made), mixed, rtol=1e-6)
 
 
 @each_shape
