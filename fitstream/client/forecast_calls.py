@@ -52,6 +52,13 @@ class ForecastCalls:
         path = f"{_of(customer_id)}/{quote(forecast_id, safe='')}"
         return await self._told(path, Forecast, {"target": target})
 
+    async def past_forecast_explained(
+        self, customer_id: str, forecast_id: str, target: str = "steps"
+    ) -> Explained:
+        """What a forecast rested on when it was issued; raises NotFound."""
+        path = f"{_of(customer_id)}/{quote(forecast_id, safe='')}/explanation"
+        return await self._told(path, Explained, {"target": target})
+
     async def make_forecasts(self, customer_id: str) -> str:
         """Asks for forecasts of all horizons now; the id of their job."""
         call = Call("POST", _of(customer_id))

@@ -91,6 +91,7 @@ _allow({"customer"}, "pair_offer", "pair_look", "pair_decide")
 _allow(
     _STAFF | {"own"}, "samples", "days", "daily_summaries", "hours", "weeks", "week", "week_slots",
     "week_file", "forecast_latest", "forecast_explained", "forecasts", "past_forecast",
+    "past_forecast_explained",
     scope="data:read",
 )  # fmt: skip
 

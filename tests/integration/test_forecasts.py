@@ -359,6 +359,8 @@ async def test_the_api_tells_the_latest_the_past_why_and_how_good(
         assert before.issued_at == older.issued_at < latest.issued_at
         assert len(before.items) == 96
         assert before.items[0].slot == older.start
+        then = await admin.past_forecast_explained(who.customer_id, older.id)
+        assert [each.day for each in then.items] == [each.day for each in before.totals]
         scores = await admin.forecast_scores(model=own.model_id, target="steps", days="60")
         assert {each.part for each in scores.items if each.horizon == "96"} == {
             "00-04", "04-08", "08-12", "12-16", "16-20", "20-24",

@@ -47,10 +47,7 @@ async def show_forecast(request: web.Request, viewer: Viewer) -> web.StreamRespo
     issued = await reads.issued_forecasts(request, target, horizon)
     found = await _found(request, issued, (target, horizon))
     shown = await _shown(request, viewer, customer, found) if found else None
-    newest = issued.items[0].id if issued.items else ""
-    why = None
-    if shown is not None and found is not None and found.id == newest:
-        why = await reads.forecast_explained(request, target, horizon)
+    why = await reads.past_explained(request, found.id, target) if found and shown else None
     today = local_today(customer, viewer.now)
     page = ForecastPage(
         customer=customer,

@@ -167,6 +167,12 @@ async def past_forecast(request: web.Request, forecast_id: str, target: str) -> 
     return await _or_none(_decoded(found, Forecast))
 
 
+async def past_explained(request: web.Request, forecast_id: str, target: str) -> Explained | None:
+    """What a forecast rested on when it was issued; None where there is no such one."""
+    found = forecasts.read_explanation(request, forecast_id, target)
+    return await _or_none(_decoded(found, Explained))
+
+
 async def forecast_scores(request: web.Request, target: str) -> ForecastScores:
     """How good forecasts of a target were of late."""
     return await ask(request, forecast_scores_view.forecast_scores, ForecastScores, target=target)

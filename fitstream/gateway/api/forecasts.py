@@ -73,6 +73,33 @@ async def get_forecast(request: web.Request) -> web.Response:
 
 async def read_forecast(request: web.Request, wanted: str, target: str) -> web.Response:
     """A forecast as it was issued, from the history in S3; raises NotFound."""
+    found, kind, stored = await _stored(request, wanted, target)
+    return answer(_as_issued(found, stored, (target, kind)))
+
+
+async def get_explanation(request: web.Request) -> web.Response:
+    target, _ = _of(request)
+    return await read_explanation(request, request.match_info["forecast"], target)
+
+
+async def read_explanation(request: web.Request, wanted: str, target: str) -> web.Response:
+    """What a forecast rested on when it was issued; nothing for those before there were
+    explanations. Raises NotFound."""
+    found, _, stored = await _stored(request, wanted, target)
+    about = {
+        "target": target,
+        "horizon": found.horizon,
+        "issued_at": found.issued_at,
+        "model_id": found.model_id,
+        "basis": stored["basis"],
+    }
+    return answer(about | {"items": stored.get("explanation", [])})
+
+
+async def _stored(
+    request: web.Request, wanted: str, target: str
+) -> tuple[Issue, str, dict[str, Any]]:
+    """An issue, the kind of its model, and what its object says of the target."""
     issued_at, horizon = _issue_of(wanted)
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
@@ -81,7 +108,7 @@ async def read_forecast(request: web.Request, wanted: str, target: str) -> web.R
     stored = msgspec.json.decode(await request.app[STORE].get(found.object_key))
     if target not in stored["targets"]:
         raise NotFound(f"a forecast of {target} in {wanted}")
-    return answer(_as_issued(found, stored["targets"][target], (target, model.kind)))
+    return found, model.kind, stored["targets"][target]
 
 
 async def make_forecasts(request: web.Request) -> web.Response:
@@ -209,6 +236,12 @@ ROUTES = (
         "GET", "/v1/customers/{customer}/forecasts/{forecast}", get_forecast, "past_forecast",
         gives=data.Forecast, query=("target",), problems=(400,),
         tag="models", summary="Read a forecast as it was issued",
+    ),
+    Route(
+        "GET", "/v1/customers/{customer}/forecasts/{forecast}/explanation", get_explanation,
+        "past_forecast_explained",
+        gives=forecasts.Explained, query=("target",), problems=(400,),
+        tag="models", summary="Read what a forecast rested on when it was issued",
     ),
     Route(
         "POST", "/v1/customers/{customer}/forecasts", make_forecasts, "make_forecasts",
