@@ -22,7 +22,14 @@ def test_numbers_read_well(value: float | None, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "shown"),
-    [(0, 0, "–"), (0, 8, "0"), (655, 672, "97.5"), (99_999, 100_000, "99.9"), (5, 5, "100")],
+    [
+        (0, 0, "–"),
+        (0, 8, "0"),
+        (655, 672, "97.5"),
+        (99_999, 100_000, "99.9"),
+        (5, 5, "100"),
+        (6, 5, "100"),
+    ],
 )
 def test_a_share_is_never_whole_while_anything_is_missing(
     part: int, whole: int, shown: str

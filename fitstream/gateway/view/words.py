@@ -66,10 +66,10 @@ def number(value: float | None, digits: int | None = None) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """`97.5 %`; never 100 while anything is missing."""
+    """`97.5 %`; never 100 while anything is missing, and never more."""
     if not whole:
         return DASH
-    percent = 100 * part / whole
+    percent = 100 * min(part, whole) / whole
     if part < whole:
         percent = min(percent, 99.9)
     return f"{percent:.0f}{NBSP}%" if percent in (0, 100) else f"{percent:.1f}{NBSP}%"
