@@ -198,7 +198,7 @@ async def test_hostile_values_in_every_form_are_no_bug(
         headers = {"Cookie": f"{cookie}={token}", "Content-Type": FORM}
         proof = csrf.token(stack.settings.secret_key, token)
         for path in paths:
-            where = re.sub(r"{(\w+)[^}]*}", lambda found: places[found[1]], path)
+            where = re.sub(r"{(\w+)[^}]*}", lambda found: places.get(found[1], "none"), path)
             for shift in range(rounds):
                 values = islice(cycle(VALUES.values()), shift, None)
                 body = _encoded(dict(zip(names, values, strict=False)) | {csrf.FIELD: proof})
