@@ -18,6 +18,7 @@ from fitstream import weekfile
 from fitstream.clock import slot_of, zone_for
 from fitstream.consumers.archive import decode_archive
 from fitstream.errors import NotFound
+from fitstream.ids import is_id
 from fitstream.merge import Row
 from fitstream.repo import customers, samples, weeks
 from fitstream.repo.database import Db, Repo, open_repo
@@ -153,8 +154,9 @@ class Observed:
             records = decode_archive(await self.store.get(key))
             held.setdefault(partition, set()).update(record.offset for record in records)
         async with self.repo.connection() as db:  # what names no customer cannot be sealed
-            for row in await db.fetch(_WITHOUT_KEY):
-                held.setdefault(row["partition"], set()).add(row["record_offset"])
+            for row in await db.fetch(_PARKED):
+                if not is_id((row["key"] or b"").decode(errors="replace")):
+                    held.setdefault(row["partition"], set()).add(row["record_offset"])
         committed = (await self.offsets()).committed["archive"]
         return [
             f"the archive lacks {len(missing)} records of partition {partition}"
@@ -285,4 +287,4 @@ SELECT t.dataset_hash FROM training_run t JOIN job j ON j.id = t.job_id AND j.st
 GROUP BY t.dataset_hash, t.recipe_hash HAVING count(*) > 1
 """
 
-_WITHOUT_KEY = "SELECT partition, record_offset FROM dead_letter WHERE reason = 'no_key'"
+_PARKED = "SELECT partition, record_offset, key FROM dead_letter"

@@ -1,14 +1,14 @@
 """Every named crash point: the process dies there while a fleet posts, and nothing is wrong.
 
-`make test` passes most of the data way in rounds, in each of which every process dies at another
-of its points; `make faults` passes those of jobs too, which train meanwhile, and all one by one.
-What is checked are the invariants over everything that was posted so far.
+`make test` has every process walk through its points, all of them side by side; `make faults` has
+each point one by one as well. What is checked are the invariants over everything that was posted
+so far, and `fitstream verify`.
 """
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from zlib import crc32
@@ -22,10 +22,11 @@ from fitstream.crash import POINTS
 from fitstream.simulate.fleet import Fleet, Order
 from tests.factories import post_csv
 from tests.faults.invariants import Observed
+from tests.faults.posting import checked, posting
 from tests.faults.system import System
-from tests.real import day_of_samples, last_monday, new_wearer, wait_for_rows
+from tests.real import day_of_samples, eventually, last_monday, new_wearer, wait_for_rows
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 ALWAYS = ("gateway", "ledger", "archive", "roller")
 ELSEWHERE = {"upload": "worker"}  # a job of the worker's has a point of its own name
 TRAINS = ("worker_before_commit", "worker_after_commit")
@@ -34,6 +35,7 @@ NO_TRAINING = {"FITSTREAM_COHORT_QUIET_S": "86400", "FITSTREAM_COHORT_MAX_S": "8
 PASS = {"gateway": 3, "ledger": 2, "archive": 2}
 DEVICES, DAYS = 3, 21  # two finished weeks at least
 PATIENCE_S = 120.0
+WALK_S = 180.0  # a point of training comes after all its candidates
 
 
 def process_of(point: str) -> str:
@@ -42,27 +44,66 @@ def process_of(point: str) -> str:
     return ELSEWHERE.get(name, name)
 
 
-def rounds(*, of_data_way: bool) -> list[tuple[str, ...]]:
-    """All points of the data way, or of jobs; each process at most once in a round."""
-    found = dict.fromkeys(map(process_of, POINTS))
-    names = [name for name in found if (name in ALWAYS) == of_data_way]
-    columns = [[point for point in POINTS if process_of(point) == name] for name in names]
-    return [tuple(filter(None, row)) for row in zip_longest(*columns)]
+def points_of(*names: str) -> dict[str, list[str]]:
+    """The points of these processes, in the order in which work passes them."""
+    return {name: [point for point in POINTS if process_of(point) == name] for name in names}
 
 
-LONG_ROUNDS = rounds(of_data_way=True)[3:] + rounds(of_data_way=False)
-
-
-@pytest.mark.parametrize(
-    "points",
-    rounds(of_data_way=True)[:3]
-    + [pytest.param(points, marks=pytest.mark.slow) for points in LONG_ROUNDS],
-    ids=lambda points: points[-1],
-)
-async def test_deaths_of_every_process_at_once_cost_nothing_and_double_nothing(
-    points: tuple[str, ...], system: System, stores: Observed, fleets: list[Fleet]
+async def test_every_process_of_the_data_way_dies_at_each_of_its_points(
+    system: System, stores: Observed, fleets: list[Fleet]
 ) -> None:
-    await _die_at(points, system, stores, fleets)
+    order = Order(DEVICES, DAYS, seed=crc32(b"data way"), faults="many")
+    async with posting(system, order, fleets), asyncio.TaskGroup() as tasks:
+        walks = [
+            tasks.create_task(_walk(system, name, points))
+            for name, points in points_of(*ALWAYS).items()
+        ]
+        poison = tasks.create_task(_post_poison_until(stores, walks))
+        await asyncio.wait(walks)
+        poison.cancel()
+    assert (await checked(system, stores, fleets, ALWAYS)).all == []
+
+
+async def test_dispatcher_and_worker_die_at_each_of_their_points(
+    system: System, stores: Observed, fleets: list[Fleet]
+) -> None:
+    await system.start_all(*ALWAYS)
+    fleets.append(await system.post(Order(DEVICES, DAYS, seed=crc32(b"jobs"), faults="many")))
+    names = ("dispatcher", "worker")
+    async with asyncio.TaskGroup() as tasks:
+        for name, points in points_of(*names).items():
+            tasks.create_task(_walk(system, name, points, settings={}))
+        tasks.create_task(_upload(system))
+    working = (*ALWAYS, *names, "training")
+    assert (await checked(system, stores, fleets, working)).all == []
+    await asyncio.gather(*(system.stop(name) for name in names))
+
+
+async def _walk(
+    system: System,
+    name: str,
+    points: Sequence[str],
+    settings: Mapping[str, str] = NO_TRAINING,
+) -> None:
+    """The process is armed with one point after the other, as soon as it has died at the last."""
+    for point in points:
+        before = system.crashes(name)
+        await system.start(name, _armed(name, point), settings)
+        try:
+            await eventually(partial(_has_died, system, name, before), WALK_S)
+        except pytest.fail.Exception as error:
+            raise AssertionError(f"{point} was not passed") from error
+
+
+async def _has_died(system: System, name: str, before: int) -> bool:
+    return system.crashes(name) > before
+
+
+async def _post_poison_until(stores: Observed, walks: Sequence["asyncio.Task[None]"]) -> None:
+    """Something to park, until every walk has ended."""
+    while not all(walk.done() for walk in walks):
+        await _post_poison(stores)
+        await asyncio.sleep(2)
 
 
 @pytest.mark.slow
@@ -95,8 +136,7 @@ async def _die_at(
     await _quiet(system, stores, working | ({"training"} if is_training else set()), dying)
     assert not [device for device in fleets[-1].devices if device.doubt]
     assert fleets[-1].totals.finished == DEVICES
-    assert await stores.wrong(fleets) == []
-    assert await stores.archive_wrong() == []
+    assert (await checked(system, stores, fleets, working)).all == []
     await asyncio.gather(*(system.stop(name) for name in ("dispatcher", "worker")))
 
 

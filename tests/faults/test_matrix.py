@@ -14,12 +14,11 @@ from zlib import crc32
 
 import msgspec
 import pytest
-from aiokafka.errors import KafkaError
 
-from fitstream.errors import FitstreamError
 from fitstream.settings import load
 from fitstream.simulate.fleet import Fleet, Order
 from tests.faults.invariants import Observed, observed
+from tests.faults.posting import checked, rest
 from tests.faults.proxy import Proxy, open_proxy
 from tests.faults.system import (
     QUICK,
@@ -31,6 +30,7 @@ from tests.faults.system import (
 )
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
+WORK = ("ledger", "archive", "roller")
 PROCESSES = ("gateway", "ledger", "archive", "roller", "dispatcher", "worker")
 SERVICES = ("kafka", "postgres", "redis", "s3")
 CELLS = [
@@ -94,9 +94,9 @@ async def test_nothing_is_lost_and_all_comes_to_rest(
     await _strike(place, victim, how)
     ended = monotonic()
     place.fleets.append(await asyncio.wait_for(posting, PATIENCE_S))
-    await _rest(place.stores)
+    assert await rest(place.stores, WORK) == []
     rest_s = monotonic() - ended
-    wrong = [*await place.stores.wrong(place.fleets), *await place.stores.archive_wrong()]
+    wrong = (await checked(place.system, place.stores, place.fleets, WORK)).all
     accepted = place.fleets[-1].totals.accepted
     record_property("cell", (victim, how, f"{accepted:,}", len(wrong), f"{rest_s:.1f}"))
     assert wrong == []
@@ -116,17 +116,3 @@ async def _strike(place: Place, victim: str, how: str) -> None:
     os.kill(pid, SIGSTOP)
     await asyncio.sleep(FAULT_S)
     os.kill(pid, SIGCONT)
-
-
-async def _rest(stores: Observed) -> None:
-    deadline = monotonic() + PATIENCE_S
-    waits = ["for the first look"]
-    while monotonic() < deadline:
-        try:
-            waits = await stores.waits(("ledger", "archive", "roller"))
-        except (FitstreamError, KafkaError, OSError) as error:
-            waits = [f"a service is away: {error}"]
-        if not waits:
-            return
-        await asyncio.sleep(0.3)
-    pytest.fail(f"not at rest after {PATIENCE_S:.0f} s: {'; '.join(waits)}")
