@@ -1,6 +1,7 @@
 """Forecasts for tests on real services: a programme with a model, its customers, and their jobs."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -32,10 +33,10 @@ from tests.unit.trainer_factories import make_cohort
 GATE_WQL = 0.6
 
 
-async def new_programme(repo: Repo, store: Store) -> tuple[Programme, str]:
-    """A programme nobody else uses, and the id of its champion, whose WQL was `GATE_WQL`."""
+@cache
+def _model() -> Blend:
     days = [(each, each.days) for each in make_cohort(6, 18).values()]
-    model = Blend(
+    return Blend(
         Climatology(
             Reach(28, 4),
             {target: START[target] for target in TARGETS},
@@ -43,7 +44,11 @@ async def new_programme(repo: Repo, store: Store) -> tuple[Programme, str]:
             {target: cohort_of(days, target) for target in TARGETS},
         )
     )
-    model_id = new_id("mod")
+
+
+async def new_programme(repo: Repo, store: Store) -> tuple[Programme, str]:
+    """A programme nobody else uses, and the id of its champion, whose WQL was `GATE_WQL`."""
+    model, model_id = _model(), new_id("mod")
     test = {"weighted_climatology": {"wql": GATE_WQL}}
     report: dict[str, Any] = {
         "champions": dict.fromkeys(TARGETS, "weighted_climatology"),
