@@ -1,12 +1,18 @@
 """Promoting, going back and retiring: one model serves at a time, whatever is asked."""
 
+import asyncio
+
+import msgspec
 import pytest
 from aiohttp import ClientSession
+from click.testing import CliRunner
 
+from fitstream.cli import main
 from fitstream.ids import new_id
 from fitstream.repo import customers, jobs, models
 from fitstream.repo.database import open_repo
 from fitstream.repo.jobs import NewJob
+from fitstream.store import open_store
 from tests.conftest import RunningStack
 
 pytestmark = pytest.mark.stack
@@ -44,3 +50,26 @@ async def test_a_model_is_promoted_gone_back_to_and_retired(
     assert await ask(ids[0], "retire") == 200
     assert await stages() == ["retired", "retired"]
     assert await ask("mod_unknown", "promote") == 404
+
+    async def said(*words: str) -> tuple[int, str]:
+        """What the command answers, in a process' thread of its own loop."""
+        where = ["models", "--url", stack.gateway, "--key", stack.admin_key]
+        done = await asyncio.to_thread(CliRunner().invoke, main, [*where, *words])
+        return done.exit_code, done.output
+
+    code, text = await said("promote", ids[1])
+    assert (code, await stages()) == (0, ["retired", "champion"])
+    assert f"{ids[1]}  champion" in text
+    assert (await said("roll-back", ids[1]))[0] == 0
+    assert await stages() == ["champion", "retired"]
+    code, text = await said("roll-back", ids[1])
+    assert (code, "only a champion" in text) == (1, True)
+    assert (await said("retire", ids[0]))[0] == 0
+    assert await stages() == ["retired", "retired"]
+    assert ids[0] in (await said("list"))[1]
+    assert (await said())[0] == 0
+    card = {"verdict": "The weighted climatology serves."}
+    async with open_store(stack.settings) as store:
+        await store.put_new(f"models/{ids[0]}/card.json", msgspec.json.encode(card))
+    code, text = await said("show", ids[0])
+    assert (code, card["verdict"] in text) == (0, True)
