@@ -105,12 +105,13 @@ _EXAMPLE: dict[str, Any] = {
 ROUTES = (
     Route(
         "POST", "/v1/mappings", save_mapping, "save_mapping",
-        takes=NewMapping, gives=shapes.SchemaMapping, status=201, tag="uploads",
+        takes=NewMapping, gives=shapes.SchemaMapping, status=201, tag="uploads", problems=(404,),
         summary="Keep a mapping: the first or the next version of its name", example=_EXAMPLE,
     ),
     Route(
         "GET", "/v1/mappings", list_mappings, "mappings",
         gives=Items[shapes.SchemaMapping], query=("programme", "after", "limit"), tag="uploads",
+        problems=(404,),
         summary="List mappings in their newest versions",
     ),
     Route(
