@@ -79,6 +79,9 @@ class JobRunner:
         if job.is_taken_over:
             count("leases_taken_over", of="job")
             log.warning("lease_taken_over", of="job", job_id=job.id)
+        if job.cancel_requested:  # asked for while the worker before us was already dead
+            await self._finish(job, "cancelled", None)
+            return
         if job.attempts > _ATTEMPTS.get(job.kind, self._settings.job_attempts_max):
             await self._finish(job, "failed", f"gave up after {job.attempts - 1} attempts")
             return

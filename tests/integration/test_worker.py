@@ -91,6 +91,26 @@ async def test_a_worker_that_is_told_to_stop_gives_its_job_back_without_an_attem
     assert (await job_of(repo, job_id)).attempts == 1
 
 
+async def test_a_job_whose_worker_died_and_that_was_cancelled_meanwhile_does_not_run_again(
+    services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does(monkeypatch, "pass")  # it would succeed at once
+    queue = (await job_of(repo, job_id)).queue
+    async with repo.transaction() as db:
+        await jobs.claim_job(db, job_id, "a worker that is gone", 0.0)
+        await jobs.cancel(db, job_id)
+
+    async def is_over() -> bool:
+        return (await job_of(repo, job_id)).state not in ("queued", "running")
+
+    async with open_jobs(services) as doorbell:
+        dispatcher = Dispatcher(repo, doorbell, services)
+        async with working(services, queue):
+            await dispatcher.ring_due()
+            await eventually(is_over)
+    assert (await job_of(repo, job_id)).state == "cancelled"
+
+
 @pytest.mark.parametrize(
     ("code", "spent"),
     [
