@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Two processes: one for all that needs services, which it starts once; the other for the rest.
-BESIDE := -n 2 --dist loadgroup
+BESIDE := -n 2
 
 .PHONY: install demo test test-all faults check format bench lock clean
 

@@ -15,10 +15,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import ClientSession
+from xdist.scheduler import LoadScopeScheduling
 
 from fitstream.broker import make_topics
 from fitstream.client import Client, open_client
@@ -78,11 +80,21 @@ class RunningStack:
         return read_run_file(self.folder).pids[name]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs services runs in one process, on one stack; all else beside it."""
-    for item in items:
-        if item.get_closest_marker("stack") or item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("stack"))
+class OneStack(LoadScopeScheduling):  # type: ignore[misc]
+    """Whatever may need services runs in one process, on one stack; unit tests beside it.
+
+    Not `--dist loadgroup`: xdist 3.8 marks groups in a way that pytest 9.2 no longer reads.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.startswith("tests/unit/") else "services"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
+    """Deals the tests of `make test` to its two processes."""
+    return OneStack(config, log)
 
 
 def clean_environ(**more: str) -> dict[str, str]:
