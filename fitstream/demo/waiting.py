@@ -70,7 +70,8 @@ class Waiting:
         if runs[0].state in ("failed", "cancelled"):
             raise Halted(f"the training {runs[0].state}: {runs[0].error}")
         is_done = runs[0].state == "succeeded" and runs[0].weeks == weeks
-        return is_done, f"training on {runs[0].weeks} weeks: {_progress(runs[0])}"
+        run = runs[0] if is_done else await patiently(lambda: self._admin.run(runs[0].id))
+        return is_done, f"training on {run.weeks} weeks: {_progress(run)}"
 
     async def _are_forecast(self) -> tuple[bool, str]:
         found = await patiently(self._admin.pipeline)
@@ -79,6 +80,10 @@ class Waiting:
 
 
 def _progress(run: Run) -> str:
+    if run.state == "waiting" and run.candidates:
+        done = sum(each.state == "succeeded" for each in run.candidates)
+        epochs = sum(each.epoch for each in run.candidates)
+        return f"{done} of {len(run.candidates)} candidates, {epochs} epochs"
     if run.state == "running" and "epoch" in run.progress:
         return f"epoch {run.progress['epoch']} of {run.progress['epochs']}"
     return run.state

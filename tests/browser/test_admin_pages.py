@@ -41,7 +41,7 @@ PAGES = [
     ("/admin/jobs", "Jobs", "Cohort training"),
     ("/admin/jobs?state=failed", "Jobs", ""),
     ("/admin/dead-letters?state=any", "Dead letters", "Their bytes are kept"),
-    ("/admin/dead-letters?reason=no_such_reason", "Dead letters", "No such records"),
+    ("/admin/dead-letters?reason=no_key", "Dead letters", "No such records"),
     ("/admin/clients", "Administration", "Register a client"),
     ("/admin/audit?action=customer.created", "Administration", "Customer: created"),
 ]

@@ -216,6 +216,7 @@ async def test_entries_older_than_the_log_is_kept_go_and_the_chain_still_holds(o
     assert (await verify(own, KEYS, noted)).problems == []
 
 
+@pytest.mark.slow
 async def test_a_death_between_anchor_and_deletion_leaves_a_chain_that_holds(own: Repo) -> None:
     await write(own, 3)
     await seal(own, KEYS)
@@ -249,6 +250,7 @@ async def test_nothing_but_what_an_anchor_covers_can_be_deleted(own: Repo) -> No
     assert (await verify(own, KEYS)).problems == []
 
 
+@pytest.mark.slow
 async def test_an_anchor_that_somebody_made_up_hides_nothing(own: Repo) -> None:
     await write(own, 3)
     await seal(own, KEYS)
@@ -262,6 +264,7 @@ async def test_an_anchor_that_somebody_made_up_hides_nothing(own: Repo) -> None:
     assert "link 1: it covers 3 entries, 0 are there" in problems
 
 
+@pytest.mark.slow
 async def test_the_dispatcher_drops_what_is_older_than_the_setting_says(
     own: Repo, stack: RunningStack
 ) -> None:

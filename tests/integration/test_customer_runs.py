@@ -26,7 +26,7 @@ from tests.training import QUICK, Case, put_dataset
 from tests.unit.test_trainer_adapting import creature_of_habit
 from tests.unit.trainer_factories import make_series
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)
 WEEK = "2026-W46"
 

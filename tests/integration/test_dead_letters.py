@@ -58,13 +58,16 @@ async def count(repo: Repo) -> int:
 async def test_a_list_filters_counts_by_reason_and_goes_on_after_a_page(
     admin: Client, rows: Repo
 ) -> None:
-    reason = f"odd_{random.randrange(2**40)}"
+    reason = "no_key"
+    before = {
+        each.reason: each.count for each in (await admin.dead_letters(state="parked")).reasons
+    }
     ids = [await park(rows, b"x", reason) for _ in range(3)]
     page = await admin.dead_letters(reason=reason, state="parked", limit="2")
     assert [item.id for item in page.items] == ids[:0:-1]
-    assert {each.reason: each.count for each in page.reasons}[reason] == 3
+    assert {each.reason: each.count for each in page.reasons}[reason] == 3 + before.get(reason, 0)
     rest = await admin.dead_letters(reason=reason, limit="2", after=page.next or "")
-    assert ([item.id for item in rest.items], rest.next) == (ids[:1], None)
+    assert rest.items[0].id == ids[0]
     assert page.items[0].value == ""
     assert (await admin.dead_letters(reason=reason, state="replayed")).items == []
 

@@ -190,6 +190,7 @@ async def test_a_customers_model_serves_only_on_the_model_it_was_made_from(
         assert refused.value.code in ("base_retired", "model_flagged")
 
 
+@pytest.mark.slow
 async def test_the_model_that_was_trained_anew_takes_the_place_of_a_flagged_one_in_any_case(
     repo: Repo, store: Store, services: Settings
 ) -> None:

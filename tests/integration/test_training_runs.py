@@ -30,6 +30,7 @@ def case(repo: Repo, store: Store, services: Settings) -> Case:
     return Case(repo, store, services)
 
 
+@pytest.mark.slow
 async def test_candidates_as_jobs_come_to_the_model_of_one_process_even_after_kills(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ async def test_a_cancelled_run_takes_its_candidates_along_and_leaves_no_model(ca
     assert sorted(await due_of(case.repo, run_id)) == sorted([second, *rest])
 
 
+@pytest.mark.slow
 async def test_a_candidate_that_fails_ends_the_run_with_its_words(case: Case) -> None:
     run_id = await case.begin(people=3)
     await case.do(run_id)

@@ -41,6 +41,7 @@ def pinned(part: Path) -> Path:
     return part.parent
 
 
+@pytest.mark.slow
 def test_a_pinned_dataset_is_trained_twice_to_the_same_bytes_and_forecast(
     part: Path, pinned: Path, tmp_path: Path
 ) -> None:

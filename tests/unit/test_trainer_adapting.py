@@ -83,6 +83,7 @@ def test_the_days_of_a_person_are_held_out_in_time() -> None:
     assert not set(split.stop) & set(split.gate)
 
 
+@pytest.mark.slow
 def test_who_is_unlike_the_others_gets_a_model_of_their_own(
     base: Blend, habit: CustomerRun
 ) -> None:
@@ -97,6 +98,7 @@ def test_who_is_unlike_the_others_gets_a_model_of_their_own(
     json.dumps(made.report, allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_permuted_days_do_not_pass_the_gate_of_a_person(base: Blend, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -106,6 +108,7 @@ def test_permuted_days_do_not_pass_the_gate_of_a_person(base: Blend, seed: int) 
     assert run(permuted, base).adapted == {}
 
 
+@pytest.mark.slow
 def test_equal_days_give_equal_bytes_and_the_test_days_reach_nothing_that_is_adapted(
     base: Blend, habit: CustomerRun
 ) -> None:
@@ -118,6 +121,7 @@ def test_equal_days_give_equal_bytes_and_the_test_days_reach_nothing_that_is_ada
     assert saved[0] == saved[1]
 
 
+@pytest.mark.slow
 def test_nothing_of_the_days_of_the_gate_reaches_kernel_or_networks(
     base: Blend, habit: CustomerRun
 ) -> None:
