@@ -70,7 +70,9 @@ class Waiting:
         if runs[0].state in ("failed", "cancelled"):
             raise Halted(f"the training {runs[0].state}: {runs[0].error}")
         is_done = runs[0].state == "succeeded" and runs[0].weeks == weeks
-        run = runs[0] if is_done else await patiently(lambda: self._admin.run(runs[0].id))
+        run = runs[0]
+        if run.state == "waiting":  # the list does not tell how far its candidates are
+            run = await patiently(lambda: self._admin.run(runs[0].id))
         return is_done, f"training on {run.weeks} weeks: {_progress(run)}"
 
     async def _are_forecast(self) -> tuple[bool, str]:

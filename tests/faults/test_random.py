@@ -17,7 +17,7 @@ from tests.faults.system import System
 from tests.faults.upsets import Upsets
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
-KILLS = 6
+KILLS = 4
 SEED = "FAULTS_SEED"  # set it to run a seed again
 
 

@@ -29,6 +29,7 @@ def _simulate(stack: RunningStack, *options: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 def test_a_day_with_many_faults_arrives_exactly_as_acknowledged(stack: RunningStack) -> None:
     options = ("--devices", "20", "--days", "1", "--faults", "many", "--seed", "71", "--verify")
     first = _simulate(stack, *options)

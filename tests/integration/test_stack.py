@@ -55,6 +55,7 @@ def start_services(folder: Path) -> "subprocess.Popen[bytes]":
     return process
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_no_orphan_and_its_successor_takes_over(folder: Path) -> None:
     first = start_services(folder)
     before = read_run_file(folder)

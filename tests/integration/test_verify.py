@@ -238,6 +238,7 @@ async def test_one_customer_alone_is_looked_at(place: Place) -> None:
     assert not (await verify(place.settings, Scope(place.wearer.customer_id))).is_clean
 
 
+@pytest.mark.slow
 async def test_the_command_says_what_it_found_by_its_exit_code(
     place: Place, stack: RunningStack
 ) -> None:

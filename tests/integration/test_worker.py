@@ -137,6 +137,7 @@ async def test_a_killed_child_costs_an_attempt_and_an_outage_none(
         assert await db.fetchval("SELECT run_after > now() FROM job WHERE id = $1", job_id)
 
 
+@pytest.mark.slow
 async def test_who_waits_for_ever_fails_at_last(
     services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
