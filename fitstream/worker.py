@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ _GIVE_BACK_S = 2.0
 _RINGS_MAX = 3  # a ring that a stopped worker left wakes the next one; the row decides
 _WAITS_MAX = 50  # some four hours; from then on a wait is an attempt
 _LAST_WORDS_S = 30.0  # between a child's commit and its end
+_LAST_LINES_S = 5.0  # for what an ended child has written and nobody has read yet
 _ERROR_CHARS = 2000
 _LINE_BYTES = 1_048_576
 EXIT_RETRY = 75
@@ -161,8 +162,8 @@ class JobRunner:
             raise
         finally:
             await _end(child, _KILL_AFTER_S)
-        await reading
-        return Ended(child.returncode or 0, await words, reason)
+        await _read_to_the_end(child, reading, words)
+        return Ended(child.returncode or 0, words.result(), reason)
 
     async def _run_here(self, job: ClaimedJob) -> Ended:
         """The same without a process: the task is cancelled where a child would be killed."""
@@ -299,7 +300,7 @@ async def _read_progress(child: asyncio.subprocess.Process, progress: dict[str, 
     """Lines of JSON on the child's output are its progress; the last one counts."""
     if child.stdout is None:
         return
-    async for line in child.stdout:
+    async for line in _lines(child.stdout):
         with suppress(msgspec.DecodeError):
             progress.update(msgspec.json.decode(line, type=dict[str, Any]))
 
@@ -309,11 +310,34 @@ async def _read_words(child: asyncio.subprocess.Process) -> str:
     last = ""
     if child.stderr is None:
         return last
-    async for line in child.stderr:
+    async for line in _lines(child.stderr):
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
         last = line.decode(errors="replace").strip() or last
     return _detail(last)[:_ERROR_CHARS]
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Line by line to the end; one that is longer than the limit is passed over."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            continue
+        if not line:
+            return
+        yield line
+
+
+async def _read_to_the_end(child: asyncio.subprocess.Process, *readers: asyncio.Task[Any]) -> None:
+    """Waits for the readers of an ended child; a process that it left behind holds them open, and
+    is killed."""
+    _, still = await asyncio.wait(readers, timeout=_LAST_LINES_S)
+    if still:
+        log.warning("child_left_processes", pid=child.pid)
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await asyncio.gather(*readers)
 
 
 def _detail(line: str) -> str:

@@ -6,7 +6,7 @@ with what the pure merge of all rows comes to.
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ import pytest
 from fitstream.client import Client, open_client
 from fitstream.client.data import NewDevice
 from fitstream.clock import slot_of
+from fitstream.merge import Row, merged, rank
+from fitstream.repo.database import Db
 from fitstream.simulate.faults import Plan
 from fitstream.simulate.fleet import Fleet
 from tests.faults.again import WeekKey, empty_ledger, hashes
@@ -24,6 +26,7 @@ from tests.faults.system import System
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 WORK = ("ledger", "archive", "roller")
+Ledger = dict[tuple[str, int], tuple[int, int]]  # (device, slot) to (rev, tie-break)
 WEEKS, DEVICES, IN_FLIGHT = 2, 2, 6
 
 
@@ -32,6 +35,8 @@ class Sent(NamedTuple):
 
     device: int
     row: dict[str, Any]
+    slot: int
+    version: Row
 
 
 class Order(NamedTuple):
@@ -57,6 +62,7 @@ async def test_any_order_batches_duplicates_and_corrections_end_in_the_same_week
         ]
         found: list[dict[WeekKey, str]] = []
         rows = list(rows_of(seed))
+        wanted = merge_of(rows, devices)
         for _ in range(orders):
             assert await rest(stores, WORK) == []
             async with stores.repo.transaction() as db:
@@ -66,6 +72,7 @@ async def test_any_order_batches_duplicates_and_corrections_end_in_the_same_week
             assert await rest(stores, WORK) == []
             async with stores.repo.connection() as db:
                 found.append(await hashes(db))
+                assert await ledger_of(db, customer.id) == wanted
             assert await stores.wrong(()) == []
     assert len(found[0]) >= WEEKS
     assert [each == found[0] for each in found] == [True] * orders
@@ -79,7 +86,26 @@ def rows_of(seed: int) -> Iterator[Sent]:
         plan = Plan(seed, device, "many")
         for sending in plan.due(first, end + 40, first):
             if sending.variant is not None and sending.slot < end:
-                yield Sent(device, plan.written(sending))
+                version = plan.row(sending.slot, sending.variant)
+                yield Sent(device, plan.written(sending), sending.slot, version)
+
+
+def merge_of(rows: Iterable[Sent], devices: list[NewDevice]) -> Ledger:
+    """What the pure merge leaves of all rows."""
+    versions: dict[tuple[str, int], list[Row]] = {}
+    for sent in rows:
+        versions.setdefault((devices[sent.device].id, sent.slot), []).append(sent.version)
+    return {key: rank(merged(each)) for key, each in versions.items()}
+
+
+async def ledger_of(db: Db, customer_id: str) -> Ledger:
+    """What the ledger holds of a customer; the tie-break is the hash of a row's content."""
+    rows = await db.fetch(
+        "SELECT d.id, s.slot, s.rev, s.tie FROM sample s JOIN device d USING (device_no)"
+        " JOIN customer c ON c.customer_no = s.customer_no WHERE c.id = $1",
+        customer_id,
+    )
+    return {(row["id"], row["slot"]): (row["rev"], row["tie"]) for row in rows}
 
 
 def order_of(rows: list[Sent], rng: random.Random) -> Order:

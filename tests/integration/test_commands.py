@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,9 +13,10 @@ from aiohttp import ClientSession
 from fitstream.client import Client
 from fitstream.gateway.app import api_routes
 from fitstream.gateway.openapi import text_of
+from fitstream.repo.database import open_repo
 from tests.conftest import RunningStack, clean_environ
 from tests.oauth import send
-from tests.real import at, last_monday, ledger_of, new_wearer, wait_for_rows
+from tests.real import at, eventually, last_monday, ledger_of, new_wearer, wait_for_rows
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]  # each command starts a process
 
@@ -91,3 +93,31 @@ async def test_openapi_prints_the_document(tmp_path: Path) -> None:
     assert await typed("openapi") == text_of(api_routes())
     assert not await typed("openapi", "--out", str(out))
     assert out.read_text() == text_of(api_routes())
+
+
+async def test_replay_of_one_customer_and_some_days_brings_back_those_and_no_others(
+    stack: RunningStack, admin: Client
+) -> None:
+    wearer, monday = await new_wearer(admin), last_monday(2)
+    for day in range(3):
+        await wearer.post([{"slot": at(monday, day * 96), "steps": 10 + day}])
+    await wait_for_rows(wearer, 3)
+    await eventually(lambda: is_archived(stack, wearer.customer.id), 60)
+    async with open_repo(stack.settings) as repo, repo.transaction() as db:
+        gone = "DELETE FROM sample s USING customer c WHERE c.id = $1"
+        await db.execute(f"{gone} AND c.customer_no = s.customer_no", wearer.customer.id)
+    days = ("--from", f"{monday + timedelta(days=1):%Y-%m-%d}", "--to")
+    words = ("replay", "--data", str(stack.folder), "--from-archive")
+    words = (*words, "--customer", wearer.customer.id)
+    told = await typed(*words, *days, f"{monday + timedelta(days=2):%Y-%m-%d}")
+    assert "1 new" in told
+    assert [row["steps"] for row in await ledger_of(wearer)] == [11]
+    assert "2 new" in await typed(*words)
+    assert [row["steps"] for row in await ledger_of(wearer)] == [10, 11, 12]
+    assert "--from lies behind --to" in await typed(*words, *days, "2020-01-01", code=1)
+
+
+async def is_archived(stack: RunningStack, customer_id: str) -> bool:
+    """Whether the archive has all posts of a customer: nothing new, as the ledger has them too."""
+    words = ("replay", "--data", str(stack.folder), "--from-archive", "--customer", customer_id)
+    return "3 records" in await typed(*words)

@@ -117,6 +117,21 @@ async def test_a_record_of_an_unknown_device_is_applied_once_the_device_exists(
     assert late.value.code == "not_parked"
 
 
+async def test_of_many_who_settle_one_at_once_exactly_one_does(admin: Client, rows: Repo) -> None:
+    wearer = await new_wearer(admin)
+    value = events.encode(batch(wearer.customer.id, wearer.device.id))
+    letter = await park(rows, value, "unwritable")
+    found = await asyncio.gather(
+        *(admin.settle_letter(letter, how) for how in ("replay", "discard") * 4),
+        return_exceptions=True,
+    )
+    (done,) = [one for one in found if not isinstance(one, BaseException)]
+    late = [one for one in found if isinstance(one, BaseException)]
+    assert {getattr(one, "code", one) for one in late} == {"not_parked"}
+    assert (await admin.dead_letter(letter)).state == done.state
+    assert len(await ledger_of(wearer)) == (2 if done.state == "replayed" else 0)
+
+
 async def test_what_came_since_is_not_undone_by_a_replay(admin: Client, rows: Repo) -> None:
     wearer = await new_wearer(admin)
     await wearer.post([{"slot": at(MONDAY, 0), "steps": 99, "rev": 3}])

@@ -61,6 +61,53 @@ async def test_a_stolen_lease_cannot_publish(
         assert (await wearer.week()).current_version == 1
 
 
+async def test_a_lease_that_is_stolen_after_the_snapshot_cannot_publish_either(
+    repo: Repo, services: Settings, wearer: Wearer
+) -> None:
+    await wearer.write([FIRST])
+    async with open_store(services) as store:
+        thief = Roller(repo, store, services)
+
+        class Slept(Store):
+            async def put_new(self, key: str, body: bytes, content_type: str = "") -> Stored:
+                if "manifest" in key:  # while the old one slept, another did the work
+                    await wearer.write([FIRST + 3])
+                    assert await thief.roll(await wearer.claim("thief")) == "rolled"
+                return await super().put_new(key, body, content_type)
+
+        slow = Slept(store._client, services.s3_bucket, services.s3_checksum)
+        with pytest.raises(Conflict) as error:
+            await Roller(repo, slow, services).roll(await wearer.claim("old"))
+    assert error.value.code == "lease_lost"
+    week = await wearer.week()
+    assert (week.current_version, week.state, week.measured) == (1, "rolled", 2)
+
+
+@pytest.mark.parametrize(
+    ("changed_s_ago", "dirty_s_ago", "is_due"),
+    [(59, 59, False), (61, 61, True), (1, 299, False), (1, 301, True)],
+    ids=["still changing", "quiet", "changing for a while", "changing for too long"],
+)
+async def test_a_week_is_rolled_once_it_is_quiet_or_has_waited_for_the_longest(
+    repo: Repo, wearer: Wearer, changed_s_ago: int, dirty_s_ago: int, is_due: bool
+) -> None:
+    await wearer.write([FIRST])
+    async with repo.connection() as db:
+        looking = db.transaction()  # the leases of all others are given back at its end
+        await looking.start()
+        await db.execute(
+            "UPDATE week_state SET closed_at = now() - interval '1 day',"
+            " last_changed_at = now() - make_interval(secs => $2),"
+            " first_dirty_at = now() - make_interval(secs => $3) WHERE customer_no = $1",
+            wearer.customer_no,
+            changed_s_ago,
+            dirty_s_ago,
+        )
+        claims = await weeks.claim_due(db, "test", 60, (60, 300), 1_000_000)
+        await looking.rollback()
+    assert (wearer.customer_no in {claim.customer_no for claim in claims}) is is_due
+
+
 async def test_unchanged_content_makes_no_version_and_is_clean_again(
     repo: Repo, services: Settings, wearer: Wearer
 ) -> None:

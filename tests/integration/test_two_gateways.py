@@ -19,10 +19,11 @@ from fitstream.repo.database import open_repo
 from fitstream.settings import Settings
 from tests.conftest import RunningStack, clean_environ
 from tests.oauth import PASSWORD, call, logged_in, register
-from tests.real import new_wearer
+from tests.real import day_of_samples, last_monday, new_wearer
 
 pytestmark = pytest.mark.stack
 WITHIN_S = 5.0
+POSTS_AT_ONCE = 60  # of one device, at the second gateway
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,8 @@ async def second(stack: RunningStack) -> AsyncIterator[ClientSession]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environ = clean_environ(**stack.run.settings | {"FITSTREAM_METRICS_PORT": "0"})
+    own = {"FITSTREAM_METRICS_PORT": "0", "FITSTREAM_INGEST_BURST": str(POSTS_AT_ONCE)}
+    environ = clean_environ(**stack.run.settings | own)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "fitstream", "gateway", "--port", str(port), env=environ
     )
@@ -181,3 +183,26 @@ async def test_one_callers_rate_holds_over_both(stack: RunningStack, admin: Clie
         for rates in two:
             with pytest.raises(TooMany):
                 await rates.take(caller)
+
+
+async def test_a_device_that_posts_too_fast_is_told_when_to_come_back_and_slows_nobody_else(
+    http: ClientSession, second: ClientSession, admin: Client
+) -> None:
+    fast, other = await new_wearer(admin), await new_wearer(admin)
+    own, row = {"Authorization": f"Bearer {fast.device.key}"}, day_of_samples(last_monday())[:1]
+
+    async def post(_: int) -> tuple[int, str | None]:
+        async with second.post("/v1/samples", json=fast.envelope(row), headers=own) as answer:
+            if answer.status == 429:
+                assert (await answer.json())["code"] == "too_many_requests"
+            return answer.status, answer.headers.get("Retry-After")
+
+    # Tokens come back while the posts are sent, so there are many more posts than tokens.
+    answers = await asyncio.gather(*(post(number) for number in range(8 * POSTS_AT_ONCE)))
+    assert {status for status, _ in answers} == {202, 429}
+    waits = {after for status, after in answers if status == 429}
+    assert all(after and int(after) >= 1 for after in waits), waits
+    assert sum(status == 202 for status, _ in answers) >= POSTS_AT_ONCE
+    for session, who in ((second, other), (http, fast)):  # a process counts what it is asked
+        post_one = call(session, "POST", "/v1/samples", who.device.key, who.envelope(row))
+        assert (await post_one).status == 202

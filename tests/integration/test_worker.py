@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -49,6 +50,15 @@ def does(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
         return [sys.executable, "-c", code]
 
     monkeypatch.setattr(worker, "child_command", command)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still runs: a zombie that nobody has collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 @asynccontextmanager
@@ -109,6 +119,54 @@ async def test_a_job_whose_worker_died_and_that_was_cancelled_meanwhile_does_not
             await dispatcher.ring_due()
             await eventually(is_over)
     assert (await job_of(repo, job_id)).state == "cancelled"
+
+
+async def test_cancel_ends_the_running_child_and_whatever_it_has_started(
+    services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    grandchild = "import time; time.sleep(60)"
+    does(
+        monkeypatch,
+        "import os, pathlib, subprocess, sys, time\n"
+        f"other = subprocess.Popen([sys.executable, '-c', {grandchild!r}])\n"
+        f"pathlib.Path({str(pids)!r}).write_text(f'{{os.getpid()}} {{other.pid}}')\n"
+        "time.sleep(60)",
+    )
+    async with open_store(services) as store:
+        running = asyncio.create_task(worker.JobRunner(repo, services, store).run(job_id))
+
+        async def has_begun() -> bool:
+            return pids.exists() and len(pids.read_text().split()) == 2
+
+        await eventually(has_begun)
+        async with repo.transaction() as db:
+            await jobs.cancel(db, job_id)
+        await running
+
+    async def are_gone() -> bool:
+        return not any(is_alive(int(pid)) for pid in pids.read_text().split())
+
+    assert (await job_of(repo, job_id)).state == "cancelled"
+    await eventually(are_gone)
+
+
+async def test_neither_an_endless_line_nor_a_left_over_process_holds_a_job(
+    services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_LAST_LINES_S", 0.5)
+    does(
+        monkeypatch,
+        "import subprocess, sys\n"
+        "print('x' * 3_000_000)\n"
+        "print('y' * 3_000_000, file=sys.stderr)\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "sys.exit('what was wrong')",
+    )
+    async with open_store(services) as store, asyncio.timeout(30):
+        await worker.JobRunner(repo, services, store).run(job_id)
+    found = await job_of(repo, job_id)
+    assert (found.state, found.error) == ("failed", "what was wrong")
 
 
 @pytest.mark.parametrize(
