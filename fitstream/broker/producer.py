@@ -33,6 +33,7 @@ class KafkaProducer:
         self._settings = settings
         self._producer: Any = None
         self._rebuilding = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connects; raises Unavailable when no broker answers in time."""
@@ -52,10 +53,10 @@ class KafkaProducer:
             async with asyncio.timeout(self._settings.ack_timeout_s):
                 await producer.start()
         except (KafkaError, OSError, TimeoutError) as error:
-            await stop_client(producer)
+            self._retire(producer)
             raise Unavailable("kafka", str(error)) from error
         except asyncio.CancelledError:
-            await stop_client(producer)
+            self._retire(producer)
             raise
         self._producer = producer
 
@@ -68,7 +69,7 @@ class KafkaProducer:
                 future = await producer.send(topic, value, key, headers=list(headers))
                 stored = await future
         except _FATAL as error:
-            await self._rebuild(producer)
+            self._replace(producer)
             raise Unavailable("kafka", f"producer rebuilt after {error}") from error
         except MessageSizeTooLargeError as error:
             raise Rejected("too_large", "a record has 1 MiB at most") from error
@@ -91,24 +92,34 @@ class KafkaProducer:
     async def stop(self) -> None:
         """Flushes what is in flight, within 10 s."""
         if self._producer is not None:
-            await stop_client(self._producer)
+            self._retire(self._producer)
+        await asyncio.gather(*self._retired)
 
     async def _living(self) -> Any:
         """The producer, a new one unless its background task still runs."""
-        producer = self._producer
-        if producer is None or producer._sender.sender_task.done():
-            await self._rebuild(producer)
+        if not self._is_alive:
+            async with self._rebuilding:
+                if not self._is_alive:
+                    self._replace(self._producer)
+                    await self.start()
         return self._producer
 
-    async def _rebuild(self, failed: Any) -> None:
-        async with self._rebuilding:
-            if self._producer is not failed:
-                return
+    @property
+    def _is_alive(self) -> bool:
+        return self._producer is not None and not self._producer._sender.sender_task.done()
+
+    def _replace(self, failed: Any) -> None:
+        """Leaves the next send to a new producer; several senders may have seen one fail."""
+        if failed is not None and failed is self._producer:
+            log.warning("producer_rebuilt")
             self._producer = None
-            if failed is not None:
-                log.warning("producer_rebuilt")
-                await stop_client(failed)
-            await self.start()
+            self._retire(failed)
+
+    def _retire(self, producer: Any) -> None:
+        """Stops it beside everything else: a stop may take longer than a sender can wait."""
+        task = asyncio.create_task(stop_client(producer))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
 
 
 @lru_cache(maxsize=200_000)
