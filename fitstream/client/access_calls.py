@@ -65,9 +65,9 @@ class AccessCalls:
         await self._api.send(Call("POST", "/v1/oauth/device/decision", body=body))
 
     # Staff
-    async def staff(self, after: str = "") -> Items[Staff]:
-        """A page of the staff."""
-        return await self._look("/v1/staff", Items[Staff], limit="100", after=after)
+    async def staff(self, after: str = "", search: str = "", sort: str = "") -> Items[Staff]:
+        """A page of the staff; the search is for how an e-mail begins."""
+        return await self._look("/v1/staff", Items[Staff], **_listed(after, search, sort))
 
     async def create_staff(self, email: str, role: str, **fields: Any) -> StaffMade:
         """A new account of the staff; raises Conflict(exists)."""
@@ -80,9 +80,9 @@ class AccessCalls:
         return await self._tell("PATCH", f"/v1/staff/{_quoted(account_id)}", Staff, fields)
 
     # Programs
-    async def keys(self, after: str = "") -> Items[ProgramKey]:
-        """A page of programs' keys."""
-        return await self._look("/v1/keys", Items[ProgramKey], limit="100", after=after)
+    async def keys(self, after: str = "", search: str = "", sort: str = "") -> Items[ProgramKey]:
+        """A page of programs' keys; the search is for how a name begins."""
+        return await self._look("/v1/keys", Items[ProgramKey], **_listed(after, search, sort))
 
     async def key(self, key_id: str) -> ProgramKey:
         """One program's key, without its secret; raises NotFound."""
@@ -97,10 +97,12 @@ class AccessCalls:
         """Ends a program's key; raises NotFound."""
         await self._api.send(Call("DELETE", f"/v1/keys/{_quoted(key_id)}"))
 
-    async def oauth_clients(self, after: str = "") -> Items[OAuthClient]:
-        """A page of OAuth clients."""
+    async def oauth_clients(
+        self, after: str = "", search: str = "", sort: str = ""
+    ) -> Items[OAuthClient]:
+        """A page of OAuth clients; the search is for how a name begins."""
         kind = Items[OAuthClient]
-        return await self._look("/v1/oauth/clients", kind, limit="100", after=after)
+        return await self._look("/v1/oauth/clients", kind, **_listed(after, search, sort))
 
     async def create_oauth_client(self, name: str, **fields: Any) -> OAuthClientMade:
         """Registers an OAuth client; raises Rejected(bad_client)."""
@@ -118,10 +120,10 @@ class AccessCalls:
         return await self._tell("POST", path, OAuthClientMade, {})
 
     async def audit(
-        self, action: str = "", customer: str = "", after: str = ""
+        self, action: str = "", customer: str = "", after: str = "", sort: str = ""
     ) -> Items[AuditEntry]:
-        """A page of the audit log, newest first."""
-        query = {"action": action, "customer": customer, "after": after}
+        """A page of the audit log, newest first unless sorted otherwise."""
+        query = {"action": action, "customer": customer, "after": after, "sort": sort}
         return await self._look("/v1/audit", Items[AuditEntry], **query)
 
     async def _look(self, path: str, kind: type[T], **query: str) -> T:
@@ -132,6 +134,10 @@ class AccessCalls:
     async def _tell(self, method: str, path: str, kind: type[T], body: dict[str, Any]) -> T:
         answer = await self._api.send(Call(method, path, body=msgspec.json.encode(body)))
         return msgspec.json.decode(answer.body, type=kind)
+
+
+def _listed(after: str, search: str, sort: str) -> dict[str, str]:
+    return {"limit": "100", "after": after, "search": search, "sort": sort}
 
 
 def _quoted(text: str) -> str:

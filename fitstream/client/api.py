@@ -101,10 +101,11 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, ForecastCalls, SystemCalls)
         return await self._send("/v1/customers", Customer, {"zone": zone, **fields})
 
     async def customers(
-        self, search: str = "", only: str = "", after: str = "", limit: int = 50
+        self, search: str = "", only: str = "", after: str = "", limit: int = 50, sort: str = ""
     ) -> Items[Customer]:
         """A page of customers; `only` is silent, incomplete or no_forecast."""
         query = {"search": search, "filter": only, "after": after, "limit": str(limit)}
+        query |= {"sort": sort}
         return await self._read("/v1/customers", Items[Customer], query)
 
     async def customer(self, customer_id: str) -> Customer:
@@ -208,9 +209,9 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, ForecastCalls, SystemCalls)
         body = {"scope": "cohort", **fields} | ({"budget_s": budget_s} if budget_s else {})
         return (await self._send("/v1/training-runs", RunAsked, body)).id
 
-    async def runs(self, after: str = "", limit: int = 50) -> Items[Run]:
-        """A page of training runs, newest first."""
-        query = {"after": after, "limit": str(limit)}
+    async def runs(self, after: str = "", limit: int = 50, sort: str = "") -> Items[Run]:
+        """A page of training runs, newest first unless sorted otherwise."""
+        query = {"after": after, "limit": str(limit), "sort": sort}
         return await self._read("/v1/training-runs", Items[Run], query)
 
     async def run(self, run_id: str) -> Run:
@@ -221,14 +222,18 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, ForecastCalls, SystemCalls)
         """The newest models."""
         return (await self.models_after()).items
 
-    async def models_after(self, after: str = "", limit: int = 50) -> Items[Model]:
-        """A page of models, newest first."""
-        query = {"after": after, "limit": str(limit)}
+    async def models_after(
+        self, after: str = "", limit: int = 50, sort: str = ""
+    ) -> Items[Model]:
+        """A page of models, newest first unless sorted otherwise."""
+        query = {"after": after, "limit": str(limit), "sort": sort}
         return await self._read("/v1/models", Items[Model], query)
 
-    async def jobs(self, state: str = "", kind: str = "", after: str = "") -> Items[Job]:
-        """A page of jobs, newest first."""
-        query = {"state": state, "kind": kind, "after": after}
+    async def jobs(
+        self, state: str = "", kind: str = "", after: str = "", sort: str = ""
+    ) -> Items[Job]:
+        """A page of jobs, newest first unless sorted otherwise."""
+        query = {"state": state, "kind": kind, "after": after, "sort": sort}
         return await self._read("/v1/jobs", Items[Job], query)
 
     async def job(self, job_id: str) -> Job:
@@ -236,7 +241,7 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, ForecastCalls, SystemCalls)
         return await self._read(f"/v1/jobs/{quote(job_id)}", Job)
 
     async def dead_letters(self, **query: str) -> DeadLetters:
-        """A page of dead letters, newest first; takes `state`, `reason`, `after`, `limit`."""
+        """A page of dead letters; takes `state`, `reason`, `sort`, `after`, `limit`."""
         return await self._read("/v1/dead-letters", DeadLetters, query)
 
     async def dead_letter(self, letter_id: str) -> DeadLetter:

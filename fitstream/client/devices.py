@@ -64,10 +64,10 @@ class DeviceCalls:
         return await every(lambda after: self.devices_after(customer_id, after, 500))
 
     async def devices_after(
-        self, customer_id: str, after: str = "", limit: int = 50
+        self, customer_id: str, after: str = "", limit: int = 50, sort: str = ""
     ) -> Items[Device]:
-        """A page of them."""
-        query = {"limit": str(limit)} | ({"after": after} if after else {})
+        """A page of them, best priority first unless sorted otherwise."""
+        query = {"limit": str(limit), "after": after, "sort": sort}
         call = Call("GET", _of(customer_id), query, attempts=_READ_ATTEMPTS)
         return msgspec.json.decode((await self._api.send(call)).body, type=Items[Device])
 

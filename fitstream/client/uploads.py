@@ -190,7 +190,7 @@ class Uploads:
         return await self._read(f"/{quote(upload_id)}", Upload)
 
     async def list(self, **query: str) -> Items[Upload]:
-        """A page, newest first; takes `search`, `state`, `customer`, `after`, `limit`."""
+        """A page; takes `search`, `state`, `customer`, `sort`, `after`, `limit`."""
         return await self._read("", Items[Upload], query)
 
     async def rows(self, upload_id: str, **query: str) -> Items[UploadRow]:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from fitstream.client.operations import JOB_KINDS, JOB_STATES
 from fitstream.errors import Rejected
+from fitstream.repo.paging import Sorts
+from fitstream.repo.sorts import LISTS
 
 Schema = dict[str, Any]
 
@@ -40,6 +42,13 @@ def _flag(name: str, description: str) -> Parameter:
     return _one_of(name, description, "0", "1")
 
 
+def _sort(sorts: Sorts) -> Parameter:
+    text = (
+        f"In which order, `{sorts.default}` by default; `-` is falling. What lacks it comes last."
+    )
+    return _one_of("sort", text, *sorts.names())
+
+
 QUERY: dict[str, Parameter] = {
     "after": _text("after", "The cursor `next` of the page before."),
     "limit": Parameter(
@@ -52,7 +61,10 @@ QUERY: dict[str, Parameter] = {
         "Days per page.",
         {"type": "integer", "minimum": 1, "maximum": 400, "default": 400},
     ),
-    "search": _text("search", "Part of a name, e-mail, external id or id."),
+    "search": _text("search", "How a name, e-mail or external id begins; or a whole id."),
+    "staff_search": _text("search", "How an e-mail begins; or a whole id."),
+    "named_search": _text("search", "How a name begins; or a whole id."),
+    **{f"{name}_sort": _sort(sorts) for name, sorts in LISTS.items()},
     "customer_filter": _one_of(
         "filter", "Only such customers.", "silent", "incomplete", "no_forecast"
     ),

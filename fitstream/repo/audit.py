@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 
 ACTIONS = (
     "audit.entries_dropped",
@@ -114,10 +115,9 @@ async def record(
     await execute(db, "audit.insert_entry", actor.kind, actor.no, actor.via, action, *about)
 
 
-async def list_entries(db: Db, before: int | None, only: Only, limit: int) -> list[Entry]:
-    """A page of entries, newest first, before number `before`."""
-    filters = (only.programmes, only.action, only.customer_id)
-    return await fetch(db, Entry, "audit.list_entries", before, *filters, limit)
+async def list_entries(db: Db, only: Only, asked: Slice) -> Listed[Entry]:
+    """A page of entries."""
+    return await fetch_page(db, Entry, "audit.list_entries", asked, *only)
 
 
 async def lock_log(db: Db) -> None:

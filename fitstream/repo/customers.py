@@ -12,6 +12,7 @@ from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
 from fitstream.repo import keys, models, sessions
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 
 PROGRAMMES_MAX = 500  # shown where a page lets one choose
 
@@ -135,11 +136,11 @@ async def hold_customer(db: Db, customer_id: str) -> bool:
 
 
 async def list_customers(
-    db: Db, search: str | None, only: str | None, after: int, limit: int, asker: Asker
-) -> list[Customer]:
-    """A page of customers after number `after`; `only` is silent, incomplete or no_forecast."""
-    page = (after, search, only, limit)
-    return await fetch(db, Customer, "customers.list_customers", *page, *asker)
+    db: Db, search: str | None, only: str | None, asked: Slice, asker: Asker
+) -> Listed[Customer]:
+    """A page of customers; `only` is silent, incomplete or no_forecast."""
+    name = "customers.list_customers"
+    return await fetch_page(db, Customer, name, asked, search, only, *asker)
 
 
 async def update_profile(db: Db, customer_no: int, name: str | None, email: str | None) -> None:

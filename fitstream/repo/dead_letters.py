@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from fitstream.errors import Conflict, NotFound
-from fitstream.repo.database import Db, execute, fetch, fetch_value
+from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 
 REASONS = ("undecodable", "unknown_device", "unwritable", "no_key")
 Settled = Literal["replayed", "discarded"]
@@ -47,9 +48,9 @@ class Only(NamedTuple):
     """Numbers of the programmes whose customers' records they are."""
 
 
-async def list_dead_letters(db: Db, after: int | None, only: Only, limit: int) -> list[DeadLetter]:
-    """Newest first, after the id that the page before ended with."""
-    return await fetch(db, DeadLetter, "dead_letters.list_dead_letters", after, *only, None, limit)
+async def list_dead_letters(db: Db, only: Only, asked: Slice) -> Listed[DeadLetter]:
+    """A page of them."""
+    return await fetch_page(db, DeadLetter, "dead_letters.list_dead_letters", asked, *only, None)
 
 
 async def reason_counts(db: Db, only: Only) -> list[ReasonCount]:
@@ -60,11 +61,11 @@ async def reason_counts(db: Db, only: Only) -> list[ReasonCount]:
 
 async def get_dead_letter(db: Db, letter_id: int) -> DeadLetter:
     """One; raises NotFound."""
-    only = (None, None, None, None, letter_id, 1)
-    found = await fetch(db, DeadLetter, "dead_letters.list_dead_letters", *only)
-    if not found:
+    only = (None, None, None, letter_id)
+    found = await fetch_one(db, DeadLetter, "dead_letters.list_dead_letters", *only)
+    if found is None:
         raise NotFound(f"dead letter {letter_id}")
-    return found[0]
+    return found
 
 
 async def value_of(db: Db, letter_id: int) -> bytes:

@@ -7,12 +7,14 @@ import msgspec
 from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
 from fitstream.repo import keys, sessions
-from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.database import Db, execute, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 from fitstream.repo.queries import sql
+from fitstream.repo.sorts import DEVICES
 
 PRIORITIES = {"watch": 10, "upload": 15, "phone": 20, "other": 30}
 LIVE_MAX = 20  # per customer, uploads apart
-_ALL = 10_000
+_ALL = Slice(DEVICES.order(), 10_000)
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -73,19 +75,14 @@ async def _check_room(db: Db, customer_no: int) -> None:
         raise Conflict("too_many_devices", text)
 
 
-async def list_devices(
-    db: Db, customer_no: int, after: tuple[int, str] | None = None, limit: int = _ALL
-) -> list[Device]:
-    """Devices after (priority, id), removed ones too, best priority first."""
-    position = after or (None, None)
-    return await fetch(db, Device, "devices.list_devices", customer_no, *position, None, limit)
+async def list_devices(db: Db, customer_no: int, asked: Slice = _ALL) -> Listed[Device]:
+    """A page of devices, removed ones too; all of them, best priority first, unless asked so."""
+    return await fetch_page(db, Device, "devices.list_devices", asked, customer_no, None)
 
 
 async def get_device(db: Db, customer_no: int, device_id: str) -> Device:
     """One device of the customer; raises NotFound."""
-    found = await fetch_one(
-        db, Device, "devices.list_devices", customer_no, None, None, device_id, 1
-    )
+    found = await fetch_one(db, Device, "devices.list_devices", customer_no, device_id)
     if found is None:
         raise NotFound(f"device {device_id}")
     return found

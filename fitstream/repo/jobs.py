@@ -9,6 +9,7 @@ import msgspec
 from fitstream.errors import Conflict, NotFound
 from fitstream.ids import new_id
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 
 ROLL = "roll_week"  # a roll asked for by hand: the roller does it, not arq
 CANDIDATE = "train_candidate"  # a part of a training run: the run's job waits for it
@@ -274,20 +275,17 @@ async def prune(db: Db, keep_days: int, limit: int) -> int:
 
 async def list_jobs(
     db: Db,
-    after: tuple[datetime, str] | None,
     only: tuple[str | None, str | None],
-    limit: int,
+    asked: Slice,
     within: Sequence[int] | None = None,
-) -> list[Job]:
-    """Jobs, newest first; `only` is (state, kind), `within` the numbers of programmes."""
-    page = (*(after or (None, None)), *only, None, limit, within)
-    return await fetch(db, Job, "jobs.list_jobs", *page)
+) -> Listed[Job]:
+    """A page of jobs; `only` is (state, kind), `within` the numbers of programmes."""
+    return await fetch_page(db, Job, "jobs.list_jobs", asked, *only, None, within)
 
 
 async def get_job(db: Db, job_id: str) -> Job:
     """One job; raises NotFound."""
-    args = (None, None, None, None, job_id, 1, None)
-    found = await fetch_one(db, Job, "jobs.list_jobs", *args)
+    found = await fetch_one(db, Job, "jobs.list_jobs", None, None, job_id, None)
     if found is None:
         raise NotFound(f"job {job_id}")
     return found

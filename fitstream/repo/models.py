@@ -8,6 +8,7 @@ import msgspec
 
 from fitstream.errors import Conflict, NotFound
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 
 FLAGGED_DAYS = 7  # for so long a model still serves that has seen the data of who has withdrawn
 
@@ -125,16 +126,14 @@ async def finish_run(db: Db, job_id: str, metrics: dict[str, Any], model_id: str
     await execute(db, "models.finish_run", job_id, metrics, model_id)
 
 
-async def list_runs(
-    db: Db, after: tuple[datetime, str] | None, limit: int, within: Sequence[int] | None = None
-) -> list[Run]:
-    """Runs, newest first, of the programmes with the numbers in `within`."""
-    return await fetch(db, Run, "models.list_runs", *(after or (None, None)), None, limit, within)
+async def list_runs(db: Db, asked: Slice, within: Sequence[int] | None = None) -> Listed[Run]:
+    """A page of runs, of the programmes with the numbers in `within`."""
+    return await fetch_page(db, Run, "models.list_runs", asked, None, within)
 
 
 async def get_run(db: Db, run_id: str) -> Run:
     """One run; raises NotFound."""
-    found = await fetch_one(db, Run, "models.list_runs", None, None, run_id, 1, None)
+    found = await fetch_one(db, Run, "models.list_runs", run_id, None)
     if found is None:
         raise NotFound(f"training run {run_id}")
     return found
@@ -206,21 +205,16 @@ async def retire_model(db: Db, model: Model) -> None:
 
 
 async def list_models(
-    db: Db,
-    after: tuple[datetime, str] | None,
-    limit: int,
-    within: Sequence[int] | None = None,
-    scope: str | None = None,
-) -> list[Model]:
-    """Models, newest first, of the programmes with the numbers in `within`; of scope `cohort`
+    db: Db, asked: Slice, within: Sequence[int] | None = None, scope: str | None = None
+) -> Listed[Model]:
+    """A page of models, of the programmes with the numbers in `within`; of scope `cohort`
     everybody's, of `customer` those of single customers."""
-    page = (*(after or (None, None)), None, limit, within, scope)
-    return await fetch(db, Model, "models.list_models", *page)
+    return await fetch_page(db, Model, "models.list_models", asked, None, within, scope)
 
 
 async def get_model(db: Db, model_id: str) -> Model:
     """One model; raises NotFound."""
-    found = await fetch_one(db, Model, "models.list_models", None, None, model_id, 1, None, None)
+    found = await fetch_one(db, Model, "models.list_models", model_id, None, None)
     if found is None:
         raise NotFound(f"model {model_id}")
     return found

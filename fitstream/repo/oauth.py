@@ -8,6 +8,7 @@ import msgspec
 from fitstream.errors import NotFound
 from fitstream.ids import new_id
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 from fitstream.repo.sessions import Reason
 
 
@@ -154,10 +155,10 @@ async def get_client(db: Db, client_id: str) -> ClientRow:
 
 
 async def list_clients(
-    db: Db, after: int, limit: int, within: Sequence[int] | None = None
-) -> list[ClientRow]:
+    db: Db, asked: Slice, within: Sequence[int] | None = None, search: str | None = None
+) -> Listed[ClientRow]:
     """A page of clients; for an administrator of some programmes those confined to them."""
-    return await fetch(db, ClientRow, "oauth.list_clients", after, within, limit)
+    return await fetch_page(db, ClientRow, "oauth.list_clients", asked, within, search)
 
 
 async def set_client_secret(db: Db, client_no: int, secret_sha: bytes) -> None:

@@ -7,7 +7,8 @@ import msgspec
 
 from fitstream.errors import NotFound
 from fitstream.ids import ApiKey
-from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
+from fitstream.repo.database import Db, execute, fetch_one, fetch_value
+from fitstream.repo.paging import Listed, Slice, fetch_page
 
 
 class StaffRow(msgspec.Struct, frozen=True):
@@ -45,15 +46,15 @@ class NewProgramKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_staff(
-    db: Db, after: int, limit: int, within: Sequence[int] | None = None
-) -> list[StaffRow]:
+    db: Db, asked: Slice, within: Sequence[int] | None = None, search: str | None = None
+) -> Listed[StaffRow]:
     """A page of the staff; for an administrator of some programmes those confined to them."""
-    return await fetch(db, StaffRow, "staff.list_staff", after, within, None, limit)
+    return await fetch_page(db, StaffRow, "staff.list_staff", asked, within, None, search)
 
 
 async def get_staff(db: Db, account_id: str) -> StaffRow:
     """One of the staff; raises NotFound."""
-    found = await fetch_one(db, StaffRow, "staff.list_staff", 0, None, account_id, 1)
+    found = await fetch_one(db, StaffRow, "staff.list_staff", None, account_id, None)
     if found is None:
         raise NotFound(f"account {account_id}")
     return found
@@ -77,15 +78,16 @@ async def insert_program_key(db: Db, key: ApiKey, new: NewProgramKey) -> None:
 
 
 async def list_program_keys(
-    db: Db, after: str, limit: int, within: Sequence[int] | None = None
-) -> list[ProgramKeyRow]:
-    """A page of programs' keys by id, revoked ones too."""
-    return await fetch(db, ProgramKeyRow, "staff.list_program_keys", after, within, None, limit)
+    db: Db, asked: Slice, within: Sequence[int] | None = None, search: str | None = None
+) -> Listed[ProgramKeyRow]:
+    """A page of programs' keys, revoked ones too."""
+    name = "staff.list_program_keys"
+    return await fetch_page(db, ProgramKeyRow, name, asked, within, None, search)
 
 
 async def get_program_key(db: Db, key_id: str) -> ProgramKeyRow:
     """One program's key; raises NotFound."""
-    values = ("", None, key_id, 1)
+    values = (None, key_id, None)
     found = await fetch_one(db, ProgramKeyRow, "staff.list_program_keys", *values)
     if found is None:
         raise NotFound(f"key {key_id}")

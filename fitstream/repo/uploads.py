@@ -15,6 +15,7 @@ from fitstream.ids import new_id
 from fitstream.merge import Values
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 from fitstream.repo.jobs import ClaimedJob
+from fitstream.repo.paging import Listed, Slice, fetch_page
 
 Phase = Literal[
     "checking", "unmapped", "checked", "ingesting", "ingested", "undoing", "undone", "deleted"
@@ -135,7 +136,7 @@ async def insert_upload(db: Db, new: NewUpload) -> None:
 
 async def get_upload(db: Db, upload_id: str, customer_id: str | None = None) -> Upload:
     """One upload, of that customer if one is given; raises NotFound."""
-    args = (upload_id, customer_id, None, None, None, None, 1, None, None)
+    args = (upload_id, customer_id, None, None, None, None)
     found = await fetch_one(db, Upload, "uploads.list_uploads", *args)
     if found is None:
         raise NotFound(f"upload {upload_id}")
@@ -155,13 +156,9 @@ class Only(NamedTuple):
     name: str | None = None
 
 
-async def list_uploads(
-    db: Db, only: Only, after: tuple[datetime, str] | None, limit: int
-) -> list[Upload]:
-    """A page of uploads, newest first."""
-    filters = (only.owner, only.about, only.state)
-    args = (None, *filters, *(after or (None, None)), limit, only.programmes, only.name)
-    return await fetch(db, Upload, "uploads.list_uploads", *args)
+async def list_uploads(db: Db, only: Only, asked: Slice) -> Listed[Upload]:
+    """A page of uploads."""
+    return await fetch_page(db, Upload, "uploads.list_uploads", asked, None, *only)
 
 
 async def same_file(db: Db, programme_no: int, sha256: str, but: str) -> str | None:

@@ -18,6 +18,8 @@ from fitstream.repo import audit
 from fitstream.repo.audit import Actor, Only, Subject, record
 from fitstream.repo.database import Repo, open_repo
 from fitstream.repo.migrate import migrate
+from fitstream.repo.paging import Slice
+from fitstream.repo.sorts import AUDIT
 from fitstream.sealing import master_keys
 from fitstream.settings import Settings
 from tests.conftest import RunningStack
@@ -90,7 +92,7 @@ async def test_a_transaction_that_fails_leaves_no_entry(own: Repo) -> None:
     with pytest.raises(Rejected):
         await fail()
     async with own.connection() as db:
-        assert await audit.list_entries(db, None, Only(), 10) == []
+        assert (await audit.list_entries(db, Only(), Slice(AUDIT.order(), 10))).items == []
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ async def test_entries_older_than_the_log_is_kept_go_and_the_chain_still_holds(o
     assert found.problems == []
     assert (found.seals, found.dropped, found.entries, found.unsealed) == (4, 6, 3, 0)
     async with own.connection() as db:
-        newest = (await audit.list_entries(db, None, Only(), 1))[0]
+        newest = (await audit.list_entries(db, Only(), Slice(AUDIT.order(), 1))).items[0]
     assert (newest.actor, newest.action, newest.subject) == (
         "system", "audit.entries_dropped", "seal:2",
     )  # fmt: skip

@@ -16,7 +16,7 @@ from fitstream.gateway.admin.chosen import (
 )
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import programs as views
-from fitstream.gateway.api.answers import after, cursor
+from fitstream.gateway.api.answers import cursor
 from fitstream.gateway.api.programs import CreateClient
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
@@ -27,7 +27,6 @@ GRANTS = {
     "urn:ietf:params:oauth:grant-type:device_code": "People let it, by a code it shows",
     "client_credentials": "It asks for itself",
 }
-_SHOWN = 50
 _SAID = {
     "disabled": "The client is disabled, and all that was granted to it has ended.",
     "enabled": "The client may ask again. What was granted before stays ended.",
@@ -108,8 +107,7 @@ async def renew_secret(request: web.Request, viewer: Viewer) -> web.StreamRespon
 async def _page(
     request: web.Request, viewer: Viewer, chosen: list[str] | None = None, **more: str
 ) -> web.StreamResponse:
-    position = after(request, int) or 0
-    found, following = await views.clients_after(request, position, _SHOWN)
+    found, following = await views.clients_page(request)
     page = ClientsPage(
         clients=found,
         grants=GRANTS,
@@ -117,7 +115,7 @@ async def _page(
         chosen=chosen or [],
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
-        first="/admin/clients" if position else None,
+        first="/admin/clients" if request.query.get("after") else None,
         following=f"/admin/clients?after={cursor(following)}" if following else None,
         **more,
     )

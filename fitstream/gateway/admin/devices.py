@@ -88,7 +88,7 @@ async def _page(request: web.Request, more: dict[str, str]) -> DevicesPage:
     """The page after its form was read; a request that was read cannot be asked again."""
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
-        found = await devices.list_devices(db, customer.customer_no)
+        found = (await devices.list_devices(db, customer.customer_no)).items
     return DevicesPage(
         customer=msgspec.convert(customer_views.shown(customer), Customer),
         tab="devices",

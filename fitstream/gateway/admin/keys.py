@@ -19,12 +19,11 @@ from fitstream.gateway.admin.chosen import (
 )
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import programs as views
-from fitstream.gateway.api.answers import after, cursor
+from fitstream.gateway.api.answers import cursor
 from fitstream.gateway.api.programs import CreateKey
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
 
-_SHOWN = 50
 _SAID = {"ended": "The key has ended. Programs that use it are refused within seconds."}
 _TEXTS = {"name": "give the key a name of at most 256 letters", "scopes": "choose what it may do"}
 
@@ -92,8 +91,7 @@ def _end_of(day: str, now: datetime) -> datetime | None:
 async def _page(
     request: web.Request, viewer: Viewer, chosen: list[str] | None = None, **more: str
 ) -> web.StreamResponse:
-    position = after(request, str) or ""
-    found, following = await views.keys_after(request, position, _SHOWN)
+    found, following = await views.keys_page(request)
     page = KeysPage(
         keys=found,
         scopes={name: text for name, text in SCOPE_WORDS.items() if name != "profile"},
@@ -101,7 +99,7 @@ async def _page(
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
         earliest=viewer.now.date(),
-        first="/admin/keys" if position else None,
+        first="/admin/keys" if request.query.get("after") else None,
         following=f"/admin/keys?after={cursor(following)}" if following else None,
         **more,
     )

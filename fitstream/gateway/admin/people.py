@@ -16,7 +16,7 @@ from fitstream.gateway.admin.chosen import (
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.api import second_factors as factor_views
 from fitstream.gateway.api import staff as views
-from fitstream.gateway.api.answers import after, cursor
+from fitstream.gateway.api.answers import cursor
 from fitstream.gateway.api.staff import CreateStaff, PatchStaff
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
@@ -32,7 +32,6 @@ _SAID = {
     "enabled": "The account may log in again.",
     "factor": "They log in with their password alone, and can set up a second factor anew.",
 }
-_SHOWN = 50
 _TEXTS = {"email": "the e-mail address is not valid", "role": "choose a role"}
 
 
@@ -102,15 +101,14 @@ async def remove_factor(request: web.Request, _: Viewer) -> web.StreamResponse:
 async def _page(
     request: web.Request, viewer: Viewer, status: int = 200, **more: str
 ) -> web.StreamResponse:
-    position = after(request, int) or 0
-    found, following = await views.staff_after(request, position, _SHOWN)
+    found, following = await views.staff_page(request)
     page = PeoplePage(
         people=found,
         own_id=viewer.account_id,
         roles=ROLES,
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
-        first="/admin/people" if position else None,
+        first="/admin/people" if request.query.get("after") else None,
         following=f"/admin/people?after={cursor(following)}" if following else None,
         **more,
     )

@@ -1,6 +1,5 @@
 """Uploads: the list with the form, one upload with its dry run, and what can be done with it."""
 
-from datetime import datetime
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,7 +14,7 @@ from fitstream.gateway.admin.door import COOKIES, Viewer
 from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.api import mappings as mapping_views
 from fitstream.gateway.api import uploads as upload_views
-from fitstream.gateway.api.answers import after, cursor
+from fitstream.gateway.api.listing import next_of, slice_of
 from fitstream.gateway.api.uploads import STATES, named, whole
 from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
@@ -37,6 +36,7 @@ from fitstream.gateway.view.uploaded import (
 from fitstream.gateway.view.words import sentence_of
 from fitstream.repo import customers, mappings
 from fitstream.repo import uploads as rows
+from fitstream.repo.sorts import UPLOADS
 
 _LIST = 20
 _KEPT_MAX = 200
@@ -215,12 +215,11 @@ async def _listed(request: web.Request, state: str) -> tuple[list[Upload], str |
     """A page of uploads and the next cursor; a request that was read cannot be asked again."""
     owner, name = request.match_info.get("customer"), _search(request) or None
     only = rows.Only(owner, None, state or None, within(request), name)
-    position = after(request, tuple[datetime, str])
+    asked = slice_of(request, UPLOADS)._replace(limit=_LIST)
     async with request.app[REPO].connection() as db:
-        found = await rows.list_uploads(db, only, position, _LIST)
-        shown = [await uploading.shown(db, upload) for upload in found]
-    last = (found[-1].created_at, found[-1].id) if len(found) == _LIST else None
-    return shown, None if last is None else cursor(last)
+        found = await rows.list_uploads(db, only, asked)
+        shown = [await uploading.shown(db, upload) for upload in found.items]
+    return shown, next_of(asked, found.following)
 
 
 async def _kept(request: web.Request, programme: str) -> list[SchemaMapping]:

@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from fitstream.client import data
 from fitstream.errors import Rejected
-from fitstream.gateway.api.answers import after, answer, body, limit, now, page, without
+from fitstream.gateway.api.answers import answer, body, now, without
+from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.passwords import PASSWORD_MAX, hash_password
 from fitstream.gateway.principal import PRINCIPAL
@@ -19,6 +20,7 @@ from fitstream.gateway.scoping import programme_of, within
 from fitstream.repo import accounts, customers
 from fitstream.repo.customers import Asker, Customer, NewCustomer
 from fitstream.repo.database import Db
+from fitstream.repo.sorts import CUSTOMERS
 from fitstream.samples import Text
 
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
@@ -94,12 +96,12 @@ async def list_customers(request: web.Request) -> web.Response:
     if only is not None and only not in FILTERS:
         raise Rejected("bad_filter", f"`filter` is one of {', '.join(FILTERS)}")
     search = request.query.get("search") or None
-    count = limit(request)
+    asker = _asker(request)
+    asked = slice_of(request, CUSTOMERS, with_personal=not asker.ids_only)
     async with request.app[REPO].connection() as db:
-        position = after(request, int) or 0
-        found = await customers.list_customers(db, search, only, position, count, _asker(request))
-    following = found[-1].customer_no if len(found) == count else None
-    return page([shown_to(request, customer) for customer in found], following)
+        found = await customers.list_customers(db, search, only, asked, asker)
+    items = [shown_to(request, customer) for customer in found.items]
+    return page_of(items, asked, found.following)
 
 
 async def get_customer(request: web.Request) -> web.Response:
@@ -162,7 +164,8 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/customers", list_customers, "list_customers",
-        gives=data.Items[data.Customer], query=("search", "customer_filter", "after", "limit"),
+        gives=data.Items[data.Customer],
+        query=("search", "customer_filter", "customers_sort", "after", "limit"),
         tag="customers", summary="List customers",
     ),
     Route(

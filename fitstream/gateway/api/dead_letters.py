@@ -10,7 +10,8 @@ from fitstream.client import operations as shapes
 from fitstream.clock import slot_start
 from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
-from fitstream.gateway.api.answers import after, answer, cursor, limit
+from fitstream.gateway.api.answers import answer
+from fitstream.gateway.api.listing import next_of, slice_of
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.parameters import unknown
 from fitstream.gateway.principal import PRINCIPAL, Principal
@@ -22,22 +23,22 @@ from fitstream.repo import dead_letters
 from fitstream.repo.contacts import instant_of
 from fitstream.repo.dead_letters import REASONS, DeadLetter, Only
 from fitstream.repo.ledger import UNFIT
+from fitstream.repo.sorts import LETTERS
 
 _ID_MAX = 2**63 - 1
 
 
 async def list_dead_letters(request: web.Request) -> web.Response:
-    count = limit(request)
+    asked = slice_of(request, LETTERS)
     state, reason = (request.query.get(name) or None for name in ("state", "reason"))
     only = Only(state, reason, within(request))
-    position = after(request, int)
     async with request.app[REPO].connection() as db:
-        found = await dead_letters.list_dead_letters(db, position, only, count)
+        found = await dead_letters.list_dead_letters(db, only, asked)
         reasons = await dead_letters.reason_counts(db, only)
-    if reason and not found and position is None:
+    if reason and not found.items and asked.after is None:
         _check_reason(reason, [each.reason for each in reasons])
-    following = cursor(found[-1].id) if len(found) == count else None
-    items = [_shown(letter) for letter in found]
+    following = next_of(asked, found.following)
+    items = [_shown(letter) for letter in found.items]
     return answer({"items": items, "next": following, "reasons": reasons})
 
 
@@ -143,8 +144,9 @@ def _post(batch: SampleBatch) -> dict[str, Any]:
 ROUTES = (
     Route(
         "GET", "/v1/dead-letters", list_dead_letters, "letters",
-        gives=shapes.DeadLetters, query=("letter_state", "reason", "after", "limit"),
-        tag="operations", summary="List dead letters, newest first",
+        gives=shapes.DeadLetters,
+        query=("letter_state", "reason", "letters_sort", "after", "limit"),
+        tag="operations", summary="List dead letters, newest first by default",
     ),
     Route(
         "GET", "/v1/dead-letters/{letter}", get_dead_letter, "letter",

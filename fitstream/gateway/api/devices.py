@@ -10,15 +10,17 @@ from msgspec import UNSET, Meta, UnsetType
 from fitstream.client import data
 from fitstream.clock import slot_start
 from fitstream.errors import Rejected
-from fitstream.gateway.api.answers import after, answer, body, limit, now, page, without
+from fitstream.gateway.api.answers import answer, body, now, without
+from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.device_keys import issue_key
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.principal import PRINCIPAL
-from fitstream.gateway.privacy import masked_device
+from fitstream.gateway.privacy import hides_persons, masked_device
 from fitstream.gateway.routes import Route
 from fitstream.repo import audit, customers, devices, keys
 from fitstream.repo.database import Db
 from fitstream.repo.devices import Device, NewDevice
+from fitstream.repo.sorts import DEVICES
 from fitstream.samples import Text
 
 Priority = Annotated[int, Meta(ge=0, le=1000)]
@@ -75,13 +77,13 @@ async def create_device(request: web.Request) -> web.Response:
 
 
 async def list_devices(request: web.Request) -> web.Response:
-    """Devices of a customer, best priority first, removed ones too."""
-    count, position = limit(request), after(request, tuple[int, str])
+    """Devices of a customer, removed ones too. Whoever may not see their names sorts by none."""
+    asked = slice_of(request, DEVICES, with_personal=not hides_persons(request[PRINCIPAL]))
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
-        found = await devices.list_devices(db, customer.customer_no, position, count)
-    items = [masked_device(request[PRINCIPAL], shown(device)) for device in found]
-    return page(items, (found[-1].priority, found[-1].id) if len(found) == count else None)
+        found = await devices.list_devices(db, customer.customer_no, asked)
+    items = [masked_device(request[PRINCIPAL], shown(device)) for device in found.items]
+    return page_of(items, asked, found.following)
 
 
 async def get_device(request: web.Request) -> web.Response:
@@ -169,8 +171,8 @@ _DEVICES = "/v1/customers/{customer}/devices"
 ROUTES = (
     Route(
         "GET", _DEVICES, list_devices, "list_devices",
-        gives=data.Items[data.Device], query=("after", "limit"), tag="devices",
-        summary="List the devices of a customer",
+        gives=data.Items[data.Device], query=("devices_sort", "after", "limit"), tag="devices",
+        summary="List the devices of a customer, best priority first by default",
     ),
     Route(
         "POST", _DEVICES, create_device, "create_device",

@@ -24,6 +24,8 @@ from fitstream.repo import audit, customers, people, scoping
 from fitstream.repo.audit import Subject
 from fitstream.repo.customers import Asker, Customer
 from fitstream.repo.database import Db
+from fitstream.repo.paging import Listed, Position, Slice
+from fitstream.repo.sorts import CUSTOMERS
 
 _CHUNK = 100
 _PAGE = 500
@@ -117,14 +119,14 @@ async def export_customers(request: web.Request) -> web.StreamResponse:
         await audit.record(db, principal.actor, "customers.exported")
     await response.prepare(request)
     await response.write(write_row(_EXPORTED).encode())
-    after = 0
+    after: Position | None = None
     while True:
         async with request.app[REPO].connection() as db:
             found = await _page_of(db, request, after)
-        if not found:
+        await response.write("".join(write_row(_exported(c)) for c in found.items).encode())
+        after = found.following
+        if after is None:
             break
-        await response.write("".join(write_row(_exported(c)) for c in found).encode())
-        after = found[-1].customer_no
     await response.write_eof()
     return response
 
@@ -198,8 +200,9 @@ def _chunks(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         yield chunk
 
 
-async def _page_of(db: Db, request: web.Request, after: int) -> list[Customer]:
-    return await customers.list_customers(db, None, None, after, _PAGE, Asker(within(request)))
+async def _page_of(db: Db, request: web.Request, after: Position | None) -> Listed[Customer]:
+    asked = Slice(CUSTOMERS.order(), _PAGE, after)
+    return await customers.list_customers(db, None, None, asked, Asker(within(request)))
 
 
 def _exported(customer: Customer) -> list[object]:

@@ -1,29 +1,27 @@
 """Jobs: what runs, has run and failed; cancel and retry."""
 
-from datetime import datetime
-
 from aiohttp import web
 
 from fitstream.client import data, operations
-from fitstream.gateway.api.answers import after, answer, limit, page, without
+from fitstream.gateway.api.answers import answer, without
+from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.recording import about_job
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
 from fitstream.repo import jobs
 from fitstream.repo.jobs import Job
+from fitstream.repo.sorts import JOBS
 
 _HIDDEN = ("run_after",)
 
 
 async def list_jobs(request: web.Request) -> web.Response:
-    count = limit(request)
+    asked = slice_of(request, JOBS)
     only = (request.query.get("state") or None, request.query.get("kind") or None)
-    position = after(request, tuple[datetime, str])
     async with request.app[REPO].connection() as db:
-        found = await jobs.list_jobs(db, position, only, count, within(request))
-    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
-    return page([without(job, *_HIDDEN) for job in found], following)
+        found = await jobs.list_jobs(db, only, asked, within(request))
+    return page_of([without(job, *_HIDDEN) for job in found.items], asked, found.following)
 
 
 async def get_job(request: web.Request) -> web.Response:
@@ -52,8 +50,9 @@ def _shown(job: Job, status: int = 200) -> web.Response:
 ROUTES = (
     Route(
         "GET", "/v1/jobs", list_jobs, "jobs",
-        gives=data.Items[operations.Job], query=("job_state", "job_kind", "after", "limit"),
-        tag="operations", summary="List jobs, newest first",
+        gives=data.Items[operations.Job],
+        query=("job_state", "job_kind", "jobs_sort", "after", "limit"),
+        tag="operations", summary="List jobs, newest first by default",
     ),
     Route(
         "GET", "/v1/jobs/{job}", get_job, "job",

@@ -1,32 +1,26 @@
 """Models of the registry, and the card that says what each rests on."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from fitstream.client import data, operations
-from fitstream.gateway.api.answers import after, answer, limit, page, without
+from fitstream.gateway.api.answers import answer, without
+from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.keys import REPO, STORE
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
 from fitstream.repo import models
 from fitstream.repo.models import Model
+from fitstream.repo.sorts import MODELS
 
 
 async def list_models(request: web.Request) -> web.Response:
-    count = limit(request)
+    asked, scope = slice_of(request, MODELS), request.query.get("scope") or None
     async with request.app[REPO].connection() as db:
-        found = await models.list_models(
-            db,
-            after(request, tuple[datetime, str]),
-            count,
-            within(request),
-            request.query.get("scope") or None,
-        )
-    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
-    return page([described(model) for model in found], following)
+        found = await models.list_models(db, asked, within(request), scope)
+    return page_of([described(model) for model in found.items], asked, found.following)
 
 
 async def get_model(request: web.Request) -> web.Response:
@@ -51,8 +45,8 @@ def described(model: Model) -> dict[str, Any]:
 ROUTES = (
     Route(
         "GET", "/v1/models", list_models, "models",
-        gives=data.Items[operations.Model], query=("model_scope", "after", "limit"),
-        tag="models", summary="List models, newest first",
+        gives=data.Items[operations.Model], query=("model_scope", "models_sort", "after", "limit"),
+        tag="models", summary="List models, newest first by default",
     ),
     Route(
         "GET", "/v1/models/{model}", get_model, "model",

@@ -12,7 +12,8 @@ from fitstream.client.access import OAuthClient, OAuthClientMade, ProgramKey, Pr
 from fitstream.client.data import Items
 from fitstream.errors import Conflict, NotFound, Rejected
 from fitstream.gateway import scoping
-from fitstream.gateway.api.answers import after, answer, body, limit, page
+from fitstream.gateway.api.answers import answer, body, page
+from fitstream.gateway.api.listing import Place, place_of, slice_of
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.oauth.records import CLIENT, CODE, DEVICE, REFRESH
 from fitstream.gateway.policy import Scope
@@ -24,6 +25,7 @@ from fitstream.repo import oauth, staff
 from fitstream.repo.audit import Subject, record
 from fitstream.repo.database import Db
 from fitstream.repo.oauth import ClientRow, NewClient
+from fitstream.repo.sorts import CLIENTS, KEYS
 from fitstream.repo.staff import NewProgramKey, ProgramKeyRow
 from fitstream.samples import Text
 
@@ -85,17 +87,16 @@ async def make_key(request: web.Request, wanted: CreateKey) -> ProgramKeyMade:
 
 
 async def list_keys(request: web.Request) -> web.Response:
-    return page(*await keys_after(request, after(request, str) or "", limit(request)))
+    return page(*await keys_page(request))
 
 
-async def keys_after(
-    request: web.Request, position: str, count: int
-) -> tuple[list[ProgramKey], str | None]:
+async def keys_page(request: web.Request) -> tuple[list[ProgramKey], Place]:
     """A page of keys, and where the next one begins."""
+    asked, search = slice_of(request, KEYS), request.query.get("search") or None
     async with request.app[REPO].connection() as db:
-        rows = await staff.list_program_keys(db, position, count, request[PRINCIPAL].within())
-        items = [await _shown_key(db, row) for row in rows]
-    return items, rows[-1].id if len(rows) == count else None
+        found = await staff.list_program_keys(db, asked, request[PRINCIPAL].within(), search)
+        items = [await _shown_key(db, row) for row in found.items]
+    return items, place_of(asked, found.following)
 
 
 async def get_key(request: web.Request) -> web.Response:
@@ -135,17 +136,16 @@ async def make_client(request: web.Request, wanted: CreateClient) -> OAuthClient
 
 
 async def list_clients(request: web.Request) -> web.Response:
-    return page(*await clients_after(request, after(request, int) or 0, limit(request)))
+    return page(*await clients_page(request))
 
 
-async def clients_after(
-    request: web.Request, position: int, count: int
-) -> tuple[list[OAuthClient], int | None]:
+async def clients_page(request: web.Request) -> tuple[list[OAuthClient], Place]:
     """A page of clients, and where the next one begins."""
+    asked, search = slice_of(request, CLIENTS), request.query.get("search") or None
     async with request.app[REPO].connection() as db:
-        rows = await oauth.list_clients(db, position, count, request[PRINCIPAL].within())
-        items = [await _shown_client(db, row) for row in rows]
-    return items, rows[-1].client_no if len(rows) == count else None
+        found = await oauth.list_clients(db, asked, request[PRINCIPAL].within(), search)
+        items = [await _shown_client(db, row) for row in found.items]
+    return items, place_of(asked, found.following)
 
 
 async def get_client(request: web.Request) -> web.Response:
@@ -264,7 +264,8 @@ ROUTES = (
         example={"name": "nightly report", "scopes": ["data:read"]},
     ),
     Route(
-        "GET", "/v1/keys", list_keys, "keys", gives=Items[ProgramKey], query=("after", "limit"),
+        "GET", "/v1/keys", list_keys, "keys", gives=Items[ProgramKey],
+        query=("named_search", "keys_sort", "after", "limit"),
         tag="access", summary="List programs' keys",
     ),
     Route(
@@ -287,7 +288,8 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/oauth/clients", list_clients, "clients", gives=Items[OAuthClient],
-        query=("after", "limit"), tag="access", summary="List OAuth clients",
+        query=("named_search", "clients_sort", "after", "limit"), tag="access",
+        summary="List OAuth clients",
     ),
     Route(
         "GET", "/v1/oauth/clients/{client}", get_client, "client", gives=OAuthClient,

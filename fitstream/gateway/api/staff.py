@@ -11,8 +11,9 @@ from fitstream.client.access import Staff, StaffMade
 from fitstream.client.data import Items
 from fitstream.errors import Conflict, NotFound
 from fitstream.gateway import scoping
-from fitstream.gateway.api.answers import after, answer, body, limit, page
+from fitstream.gateway.api.answers import answer, body, page
 from fitstream.gateway.api.customers import Email
+from fitstream.gateway.api.listing import Place, place_of, slice_of
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.passwords import PASSWORD_MAX, hash_password
 from fitstream.gateway.principal import PRINCIPAL, Principal
@@ -21,6 +22,7 @@ from fitstream.gateway.routes import Route
 from fitstream.repo import accounts, sessions, staff
 from fitstream.repo.audit import Subject, record
 from fitstream.repo.database import Db
+from fitstream.repo.sorts import STAFF
 from fitstream.repo.staff import StaffRow
 from fitstream.samples import Text
 
@@ -67,18 +69,16 @@ async def make_staff(request: web.Request, wanted: CreateStaff) -> StaffMade:
 
 
 async def list_staff(request: web.Request) -> web.Response:
-    items, following = await staff_after(request, after(request, int) or 0, limit(request))
-    return page(items, following)
+    return page(*await staff_page(request))
 
 
-async def staff_after(
-    request: web.Request, position: int, count: int
-) -> tuple[list[Staff], int | None]:
-    """A page of the staff that the caller manages, and the position of the next one."""
+async def staff_page(request: web.Request) -> tuple[list[Staff], Place]:
+    """A page of the staff that the caller manages, and where the next one begins."""
+    asked, search = slice_of(request, STAFF), request.query.get("search") or None
     async with request.app[REPO].connection() as db:
-        rows = await staff.list_staff(db, position, count, request[PRINCIPAL].within())
-        items = [await _shown(db, row) for row in rows]
-    return items, rows[-1].account_no if len(rows) == count else None
+        found = await staff.list_staff(db, asked, request[PRINCIPAL].within(), search)
+        items = [await _shown(db, row) for row in found.items]
+    return items, place_of(asked, found.following)
 
 
 async def get_staff(request: web.Request) -> web.Response:
@@ -155,7 +155,8 @@ ROUTES = (
         example={"email": "ada@example.org", "role": "analyst", "programmes": ["default"]},
     ),
     Route(
-        "GET", "/v1/staff", list_staff, "staff", gives=Items[Staff], query=("after", "limit"),
+        "GET", "/v1/staff", list_staff, "staff", gives=Items[Staff],
+        query=("staff_search", "staff_sort", "after", "limit"),
         tag="access", summary="List the staff",
     ),
     Route(

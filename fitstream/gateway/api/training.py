@@ -1,6 +1,5 @@
 """Training runs: of a cohort, of one customer, and how far their candidates are."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -9,7 +8,8 @@ from msgspec import Meta
 
 from fitstream.client import data, operations
 from fitstream.errors import NotFound, Rejected
-from fitstream.gateway.api.answers import after, answer, body, limit, page
+from fitstream.gateway.api.answers import answer, body
+from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.keys import REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.recording import about_job
@@ -20,6 +20,7 @@ from fitstream.repo import customers, jobs, models
 from fitstream.repo.database import Db
 from fitstream.repo.jobs import Child, NewJob
 from fitstream.repo.models import Run
+from fitstream.repo.sorts import RUNS
 from fitstream.samples import Text
 
 Target = Literal["steps", "calories_kcal", "heart_rate_bpm"]
@@ -87,13 +88,10 @@ async def _preparation(db: Db, request: web.Request, wanted: CreateRun) -> NewJo
 
 
 async def list_runs(request: web.Request) -> web.Response:
-    count = limit(request)
+    asked = slice_of(request, RUNS)
     async with request.app[REPO].connection() as db:
-        found = await models.list_runs(
-            db, after(request, tuple[datetime, str]), count, within(request)
-        )
-    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
-    return page([_run(run) for run in found], following)
+        found = await models.list_runs(db, asked, within(request))
+    return page_of([_run(run) for run in found.items], asked, found.following)
 
 
 async def get_run(request: web.Request) -> web.Response:
@@ -160,8 +158,8 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/training-runs", list_runs, "runs",
-        gives=data.Items[operations.Run], query=("after", "limit"),
-        tag="models", summary="List training runs, newest first",
+        gives=data.Items[operations.Run], query=("runs_sort", "after", "limit"),
+        tag="models", summary="List training runs, newest first by default",
     ),
     Route(
         "GET", "/v1/training-runs/{run}", get_run, "run",

@@ -1,7 +1,6 @@
 """Uploads: a file in, its dry run, ingestion, undo. All of them, or those of one customer."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import get_args
 
 import msgspec
@@ -13,6 +12,7 @@ from fitstream.clock import slot_start
 from fitstream.errors import Conflict, Rejected
 from fitstream.gateway import uploading
 from fitstream.gateway.api.answers import after, answer, body, limit, now, page
+from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.idempotency import answered_once
 from fitstream.gateway.keys import REPO, SETTINGS, STORE
 from fitstream.gateway.parameters import unknown
@@ -21,6 +21,7 @@ from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
 from fitstream.gateway.uploading import LOWEST, ReadAs, Wanted
 from fitstream.repo import customers, uploads
+from fitstream.repo.sorts import UPLOADS
 from fitstream.repo.uploads import Upload
 from fitstream.samples import window
 from fitstream.store import Store
@@ -52,17 +53,15 @@ async def create_upload(request: web.Request) -> web.Response:
 
 
 async def list_uploads(request: web.Request) -> web.Response:
-    count = limit(request)
+    asked = slice_of(request, UPLOADS)
     owner = request.match_info.get("customer")
     state, about = request.query.get("state") or None, request.query.get("customer") or None
-    position = after(request, tuple[datetime, str])
     async with request.app[REPO].connection() as db:
         name = request.query.get("search") or None
         only = uploads.Only(owner, None if owner else about, state, within(request), name)
-        found = await uploads.list_uploads(db, only, position, count)
-        items = [await uploading.shown(db, upload) for upload in found]
-    following = (found[-1].created_at, found[-1].id) if len(found) == count else None
-    return page(items, following)
+        found = await uploads.list_uploads(db, only, asked)
+        items = [await uploading.shown(db, upload) for upload in found.items]
+    return page_of(items, asked, found.following)
 
 
 async def get_upload(request: web.Request) -> web.Response:
@@ -217,7 +216,7 @@ _EXAMPLE = {"mapping": "clinic export"}
 def _routes(home: str, prefix: str) -> tuple[Route, ...]:
     one = f"{home}/{{upload}}"
     whose = " of a customer" if prefix else ""
-    listed = ("upload_search", "upload_state", "after", "limit")
+    listed = ("upload_search", "upload_state", "uploads_sort", "after", "limit")
     return (
         Route(
             "POST", home, create_upload, f"create_{prefix}upload",
@@ -229,7 +228,7 @@ def _routes(home: str, prefix: str) -> tuple[Route, ...]:
             "GET", home, list_uploads, f"{prefix}uploads",
             gives=Items[shapes.Upload],
             query=listed if prefix else ("upload_customer", *listed),
-            tag="uploads", summary=f"List uploads{whose}, newest first",
+            tag="uploads", summary=f"List uploads{whose}, newest first by default",
         ),
         Route(
             "GET", one, get_upload, f"{prefix}upload",

@@ -4,14 +4,12 @@ INSERT INTO audit (actor, actor_no, via, action, subject, customer_no, programme
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: list_entries -> Entry
--- Entries, newest first; of named programmes only those that tell their programme.
+-- Entries; of named programmes only those that tell their programme.
 SELECT audit_no, at, actor, actor_no, via, action, subject, customer_no, programme_no, fields
 FROM audit
-WHERE ($1::bigint IS NULL OR audit_no < $1)
-  AND ($2::int[] IS NULL OR programme_no = ANY($2))
-  AND ($3::text IS NULL OR action = $3)
-  AND ($4::text IS NULL OR customer_no = (SELECT customer_no FROM customer WHERE id = $4))
-ORDER BY audit_no DESC LIMIT $5
+WHERE ($1::int[] IS NULL OR programme_no = ANY($1))
+  AND ($2::text IS NULL OR action = $2)
+  AND ($3::text IS NULL OR customer_no = (SELECT customer_no FROM customer WHERE id = $3))
 
 -- name: set_lock_timeout
 -- The log must not stand still behind a long transaction.

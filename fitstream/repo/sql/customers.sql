@@ -55,8 +55,8 @@ FROM customer c JOIN programme p USING (programme_no) LEFT JOIN customer_stat s 
 WHERE c.id = $1
 
 -- name: list_customers -> Customer
--- A page of customers by number; `search` matches id, external id, e-mail or name by prefix, of
--- whoever may not see those the id alone.
+-- Customers; the search matches a whole id, or how external id, e-mail or name begin; of whoever may
+-- not see those the id alone.
 SELECT c.customer_no, c.id, p.id AS programme, c.programme_no, c.external_id, c.email, c.name,
        c.zone, c.created_at, c.deactivated_at, s.last_contact_at, coalesce(s.samples, 0) AS samples,
        coalesce((SELECT granted FROM consent t WHERE t.customer_no = c.customer_no
@@ -64,18 +64,16 @@ SELECT c.customer_no, c.id, p.id AS programme, c.programme_no, c.external_id, c.
        coalesce((SELECT granted FROM consent t WHERE t.customer_no = c.customer_no
                  AND t.purpose = 'sharing'), false) AS sharing
 FROM customer c JOIN programme p USING (programme_no) LEFT JOIN customer_stat s USING (customer_no)
-WHERE c.customer_no > $1
-  AND ($5::int[] IS NULL OR c.programme_no = ANY($5))
-  AND ($2::text IS NULL OR c.id = $2 OR (NOT $6 AND (lower(c.external_id) LIKE lower($2) || '%'
-       OR lower(c.email) LIKE lower($2) || '%' OR lower(c.name) LIKE lower($2) || '%')))
-  AND ($3::text IS DISTINCT FROM 'silent'
+WHERE ($3::int[] IS NULL OR c.programme_no = ANY($3))
+  AND ($1::text IS NULL OR c.id = $1 OR (NOT $4 AND (starts_with(lower(c.external_id), lower($1))
+       OR starts_with(lower(c.email), lower($1)) OR starts_with(lower(c.name), lower($1)))))
+  AND ($2::text IS DISTINCT FROM 'silent'
        OR s.last_contact_at IS NULL OR s.last_contact_at < now() - interval '24 hours')
-  AND ($3::text IS DISTINCT FROM 'incomplete'
+  AND ($2::text IS DISTINCT FROM 'incomplete'
        OR EXISTS (SELECT FROM week_state w WHERE w.customer_no = c.customer_no
                   AND w.closed_at IS NOT NULL AND w.dirty_seq > w.rolled_seq))
-  AND ($3::text IS DISTINCT FROM 'no_forecast'
+  AND ($2::text IS DISTINCT FROM 'no_forecast'
        OR NOT EXISTS (SELECT FROM forecast f WHERE f.customer_no = c.customer_no))
-ORDER BY c.customer_no LIMIT $4
 
 -- name: update_customer
 -- Profile fields; NULL leaves one as it is.

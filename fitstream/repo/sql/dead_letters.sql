@@ -1,14 +1,12 @@
 -- name: list_dead_letters -> DeadLetter
--- Dead letters without their bytes, newest first, perhaps of one state or reason.
+-- Dead letters without their bytes, perhaps of one state or reason; or the one with an id.
 SELECT id, topic, generation, partition, record_offset, reason, detail, key,
        octet_length(value) AS size, state, at, settled_at, settled_by
 FROM dead_letter
-WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR state = $2)
-  AND ($3::text IS NULL OR reason = $3)
-  AND ($4::int[] IS NULL OR encode(key, 'escape') IN (
-      SELECT c.id FROM customer c WHERE c.programme_no = ANY($4)))
-  AND ($5::bigint IS NULL OR id = $5)
-ORDER BY id DESC LIMIT $6
+WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR reason = $2)
+  AND ($3::int[] IS NULL OR encode(key, 'escape') IN (
+      SELECT c.id FROM customer c WHERE c.programme_no = ANY($3)))
+  AND ($4::bigint IS NULL OR id = $4)
 
 -- name: reason_counts -> ReasonCount
 -- How many there are of each reason, perhaps of one state only.

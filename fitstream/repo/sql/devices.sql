@@ -7,18 +7,15 @@ RETURNING device_no, id, customer_no, kind, name, priority, created_at, removed_
           post_interval_s, paused
 
 -- name: list_devices -> Device
--- Devices of a customer after (priority, id), best priority first; or the one with an id. A post on
--- its way can only make a clock look slow, so the upper quartile of what the last posts said is the
--- estimate.
+-- Devices of a customer; or the one with an id. A post on its way can only make a clock look slow, so
+-- the upper quartile of what the last posts said is the estimate.
 SELECT device_no, id, customer_no, kind, name, priority, created_at, removed_at,
        last_contact_at, complete_through, app_version,
        (SELECT percentile_cont(0.75) WITHIN GROUP (ORDER BY s)
         FROM unnest(skew_recent) AS s)::real AS clock_skew_s,
        post_interval_s, paused
 FROM device
-WHERE customer_no = $1 AND ($2::int IS NULL OR (priority, id) > ($2, $3::text))
-  AND ($4::text IS NULL OR id = $4)
-ORDER BY priority, id LIMIT $5
+WHERE customer_no = $1 AND ($2::text IS NULL OR id = $2)
 
 -- name: lock_customer
 -- Of two that add a device at once, the second counts what the first has added.

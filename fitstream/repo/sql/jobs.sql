@@ -94,14 +94,12 @@ DELETE FROM job WHERE id IN (
     ORDER BY j.done_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 
 -- name: list_jobs -> Job
--- Jobs, newest first, after (created, id).
+-- Jobs, perhaps of one state or kind; or the one with an id.
 SELECT id, parent_id, kind, queue, state, payload, progress, result, attempts, error,
        cancel_requested, created_at, started_at, done_at, run_after
 FROM job
-WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2))
-  AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR kind = $4)
-  AND ($5::text IS NULL OR id = $5) AND ($7::int[] IS NULL OR programme_no = ANY($7))
-ORDER BY created_at DESC, id DESC LIMIT $6
+WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)
+  AND ($3::text IS NULL OR id = $3) AND ($4::int[] IS NULL OR programme_no = ANY($4))
 
 -- name: job_counts -> StateCount
 -- Jobs by state.

@@ -9,15 +9,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
 UPDATE training_run SET metrics = $2, model_id = $3 WHERE job_id = $1
 
 -- name: list_runs -> Run
--- Runs, newest first.
+-- Training runs; or the one with an id.
 SELECT j.id, r.scope, j.state, j.progress, r.customers, r.weeks, r.dataset_hash, r.recipe_hash,
        r.metrics, r.model_id, j.error, j.created_at, j.started_at, j.done_at,
        c.id AS customer_id, r.base_model_id
 FROM training_run r JOIN job j ON j.id = r.job_id
 LEFT JOIN customer c ON c.customer_no = r.customer_no
-WHERE ($1::timestamptz IS NULL OR (j.created_at, j.id) < ($1, $2)) AND ($3::text IS NULL OR j.id = $3)
-  AND ($5::int[] IS NULL OR r.programme_no = ANY($5))
-ORDER BY j.created_at DESC, j.id DESC LIMIT $4
+WHERE ($1::text IS NULL OR j.id = $1) AND ($2::int[] IS NULL OR r.programme_no = ANY($2))
 
 -- name: insert_member
 -- Whose weeks a dataset holds.
@@ -81,24 +79,21 @@ WHERE old.programme_no = new.programme_no AND old.stage = 'retired' AND old.flag
 ORDER BY old.served_since DESC LIMIT 1
 
 -- name: list_models -> Model
--- Models, newest first.
+-- Models, perhaps of one scope; or the one with an id. What is counted is counted of the rows of a
+-- page alone, so it must stay a value of its own.
 SELECT m.id, m.programme_no, m.kind, m.stage, m.job_id, m.dataset_hash, m.metrics, m.object_key,
        m.sha256, m.created_at, c.id AS customer_id, m.base_model_id, m.flagged_at,
-       s.seen_from, s.withdrawn
-FROM (SELECT * FROM model
-    WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)) AND ($3::text IS NULL OR id = $3)
-      AND ($5::int[] IS NULL OR programme_no = ANY($5))
-      AND ($6::text IS NULL OR (customer_no IS NULL) = ($6 = 'cohort'))
-    ORDER BY created_at DESC, id DESC LIMIT $4) m
-LEFT JOIN customer c ON c.customer_no = m.customer_no
-CROSS JOIN LATERAL (
-    SELECT count(DISTINCT d.customer_no)::int AS seen_from,
-        count(DISTINCT d.customer_no) FILTER (WHERE t.granted IS NOT TRUE)::int AS withdrawn
-    FROM dataset_member d
-    LEFT JOIN model b ON b.id = m.base_model_id
-    LEFT JOIN consent t ON t.customer_no = d.customer_no AND t.purpose = 'training'
-    WHERE d.dataset_hash IN (m.dataset_hash, b.dataset_hash)) s
-ORDER BY m.created_at DESC, m.id DESC
+       (SELECT count(DISTINCT d.customer_no)::int
+        FROM dataset_member d LEFT JOIN model b ON b.id = m.base_model_id
+        WHERE d.dataset_hash IN (m.dataset_hash, b.dataset_hash)) AS seen_from,
+       (SELECT count(DISTINCT d.customer_no)::int
+        FROM dataset_member d LEFT JOIN model b ON b.id = m.base_model_id
+        LEFT JOIN consent t ON t.customer_no = d.customer_no AND t.purpose = 'training'
+        WHERE d.dataset_hash IN (m.dataset_hash, b.dataset_hash)
+          AND t.granted IS NOT TRUE) AS withdrawn
+FROM model m LEFT JOIN customer c ON c.customer_no = m.customer_no
+WHERE ($1::text IS NULL OR m.id = $1) AND ($2::int[] IS NULL OR m.programme_no = ANY($2))
+  AND ($3::text IS NULL OR (m.customer_no IS NULL) = ($3 = 'cohort'))
 
 -- name: champion -> Model
 -- The model in use.

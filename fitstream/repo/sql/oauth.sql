@@ -12,11 +12,13 @@ SELECT client_no, id, name, secret_sha, redirect_uris, grants, scopes, programme
 FROM oauth_client WHERE id = $1
 
 -- name: list_clients -> ClientRow
--- Clients by number; of named programmes those that see nothing else.
+-- Clients; of named programmes those that see nothing else. The search matches a whole id, or how the
+-- name begins.
 SELECT client_no, id, name, secret_sha, redirect_uris, grants, scopes, programmes, created_at,
        disabled_at
-FROM oauth_client WHERE client_no > $1 AND ($2::int[] IS NULL OR programmes <@ $2)
-ORDER BY client_no LIMIT $3
+FROM oauth_client
+WHERE ($1::int[] IS NULL OR programmes <@ $1)
+  AND ($2::text IS NULL OR id = $2 OR starts_with(lower(name), lower($2)))
 
 -- name: set_client_secret
 -- A new secret; the old one stops working at once.

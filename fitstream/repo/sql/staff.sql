@@ -1,10 +1,11 @@
 -- name: list_staff -> StaffRow
--- People who work here, by number; of named programmes those who see nothing else.
+-- People who work here; of named programmes those who see nothing else. The search matches a whole
+-- id, or how the e-mail begins.
 SELECT account_no, id, email, role, programmes, created_at, disabled_at
 FROM account
-WHERE role <> 'customer' AND account_no > $1 AND ($2::int[] IS NULL OR programmes <@ $2)
-  AND ($3::text IS NULL OR id = $3)
-ORDER BY account_no LIMIT $4
+WHERE role <> 'customer' AND ($1::int[] IS NULL OR programmes <@ $1)
+  AND ($2::text IS NULL OR id = $2)
+  AND ($3::text IS NULL OR id = $3 OR starts_with(lower(email), lower($3)))
 
 -- name: set_rights
 -- What one of the staff may, and where.
@@ -21,12 +22,13 @@ INSERT INTO api_key (id, secret_sha, kind, name, scopes, programmes, expires_at,
 VALUES ($1, $2, 'program', $3, $4, $5, $6, $7, $8)
 
 -- name: list_program_keys -> ProgramKeyRow
--- Programs' keys by id; of named programmes those that see nothing else.
+-- Programs' keys; of named programmes those that see nothing else. The search matches a whole id, or
+-- how the name begins.
 SELECT id, name, scopes, programmes, created_at, expires_at, revoked_at
 FROM api_key
-WHERE kind = 'program' AND id > $1 AND ($2::int[] IS NULL OR programmes <@ $2)
-  AND ($3::text IS NULL OR id = $3)
-ORDER BY id LIMIT $4
+WHERE kind = 'program' AND ($1::int[] IS NULL OR programmes <@ $1)
+  AND ($2::text IS NULL OR id = $2)
+  AND ($3::text IS NULL OR id = $3 OR starts_with(lower(name), lower($3)))
 
 -- name: revoke_program_key
 -- A key that is refused from now on.

@@ -5,7 +5,7 @@ INSERT INTO upload (id, programme_no, customer_no, created_by, name, format, siz
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'checking')
 
 -- name: list_uploads -> Upload
--- Uploads, newest first, after (created, id): one by id and owner, or those with rows of one.
+-- Uploads: one by id and owner, those of an owner, or those with rows of one customer.
 SELECT * FROM (
     SELECT u.upload_no, u.id, p.id AS programme, u.programme_no, u.customer_no, c.id AS customer,
            u.created_by, u.name, u.format, u.size, u.sha256, u.object_key, u.priority, u.phase,
@@ -20,16 +20,14 @@ SELECT * FROM (
     FROM upload u JOIN programme p USING (programme_no)
     LEFT JOIN customer c ON c.customer_no = u.customer_no
     LEFT JOIN job j ON j.id = u.job_id LEFT JOIN schema_mapping m USING (mapping_no)
-    WHERE ($8::int[] IS NULL OR u.programme_no = ANY($8))
+    WHERE ($5::int[] IS NULL OR u.programme_no = ANY($5))
       AND ($1::text IS NULL OR u.id = $1) AND ($2::text IS NULL OR c.id = $2)
       AND ($3::text IS NULL OR c.id = $3 OR EXISTS (
           SELECT FROM device d JOIN customer o ON o.customer_no = d.customer_no
           WHERE d.upload_no = u.upload_no AND o.id = $3))
 ) AS found
 WHERE ($4::text IS NULL OR state = $4)
-  AND ($9::text IS NULL OR position(lower($9) IN lower(name)) > 0)
-  AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
-ORDER BY created_at DESC, id DESC LIMIT $7
+  AND ($6::text IS NULL OR position(lower($6) IN lower(name)) > 0)
 
 -- name: same_file
 -- The newest other upload of the same bytes that is in the ledger.
