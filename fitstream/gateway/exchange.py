@@ -1,7 +1,7 @@
 """What every route of the API has around its handler, so that no handler has to think of it.
 
-`Accept`, `Idempotency-Key`, `If-Match`, `ETag` with `If-None-Match`, and gzip. Pages have none of
-it. Must not know what a route does.
+Names of query parameters, `Accept`, `Idempotency-Key`, `If-Match`, `ETag` with `If-None-Match`, and
+gzip. Pages have none of it. Must not know what a route does.
 """
 
 from contextlib import suppress
@@ -31,6 +31,8 @@ async def exchange(request: web.Request, name: str, handler: Handler) -> web.Str
     if route is None:
         return await handler(request)
     _check_accept(request, route)
+    if not route.is_tolerant:
+        parameters.check_names(request.query, route.query)
     parameters.check(request.query, route.query)
     response = await _changed(request, route, handler)
     if not isinstance(response, web.Response):

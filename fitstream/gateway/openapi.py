@@ -226,6 +226,8 @@ def problems_of(route: Route, *, is_changed: bool = False) -> list[int]:
         found.add(403)
     if "{" in route.path:
         found |= {404, 422}
+    if not route.is_tolerant:
+        found.add(400)  # a query parameter that it does not have
     if route.query:
         found |= {400, 422}
     if takes_body(route):

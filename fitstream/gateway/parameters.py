@@ -1,6 +1,6 @@
 """Query and path parameters by name, as the OpenAPI document describes them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fitstream.client.operations import JOB_KINDS, JOB_STATES
@@ -9,6 +9,7 @@ from fitstream.repo.paging import Sorts
 from fitstream.repo.sorts import LISTS
 
 Schema = dict[str, Any]
+_SHOWN = 64  # letters of a name that nobody knows
 
 
 class Parameter(NamedTuple):
@@ -170,6 +171,19 @@ _PATH = {
     "key": "Public id of the key.",
     "grant": "Id of the grant.",
 }
+
+
+def check_names(query: Collection[str], names: Iterable[str]) -> None:
+    """Raises Rejected(bad_filter) for a parameter that is none of `names`, or that comes twice."""
+    if not query:
+        return
+    known = list(dict.fromkeys(QUERY[name].name for name in names))
+    for name in sorted(set(query).difference(known)):
+        taken = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise Rejected("bad_filter", f"this route has no parameter `{name[:_SHOWN]}`; {taken}")
+    for name in known:
+        if list(query).count(name) > 1:
+            raise Rejected("bad_filter", f"`{name}` is given more than once")
 
 
 def check(query: Mapping[str, str], names: Iterable[str]) -> None:

@@ -53,7 +53,10 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
     "unreadable": ((400,), "the body is not what its headers say, or no JSON"),
     "bad_cursor": ((400,), "`after` is not a cursor of this list"),
     "bad_limit": ((400,), "`limit` is out of its range"),
-    "bad_filter": ((400,), "a filter has a value that it does not know"),
+    "bad_filter": (
+        (400,),
+        "a query parameter that the route has not, or a value that it cannot have",
+    ),
     "bad_range": ((400,), "a time or day cannot be read, or the range is turned round"),
     "bad_target": ((400,), "there is no forecast of such a target"),
     "bad_horizon": ((400,), "no forecast looks so far"),

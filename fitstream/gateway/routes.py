@@ -27,7 +27,9 @@ class Route(NamedTuple):
     """The msgspec type of the answer with `status`; None for an answer without JSON."""
     status: int = 200
     query: tuple[str, ...] = ()
-    """Query parameters, by their names in `parameters.QUERY`."""
+    """Query parameters, by their names in `parameters.QUERY`; others are refused."""
+    is_tolerant: bool = False
+    """Whether other query parameters are passed over: OAuth wants it so, and probes add theirs."""
     tag: str = ""
     summary: str = ""
     reads: tuple[str, ...] = (JSON,)

@@ -1,5 +1,6 @@
 """Lists as pages, filters that are refused, and changes that heed what was read before."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,9 @@ from aiohttp import ClientSession
 from fitstream.client import Client, each
 from fitstream.client.data import Items
 from fitstream.errors import NotFound, Rejected
+from fitstream.gateway.app import api_routes
+from fitstream.gateway.parameters import QUERY
+from fitstream.gateway.policy import POLICY
 from tests.conftest import RunningStack
 from tests.oauth import BACK, CODE_GRANTS, Program, call, logged_in
 from tests.real import new_wearer, with_device
@@ -103,6 +107,56 @@ async def test_a_filter_that_is_none_is_refused_with_those_there_are(
     answer = await call(http, "GET", path, stack.admin_key)
     assert (answer.status, answer.body["code"]) == (400, "bad_filter")
     assert named in answer.body["detail"]
+
+
+async def test_a_parameter_that_the_route_does_not_have_is_refused(
+    http: ClientSession, stack: RunningStack
+) -> None:
+    """Before anything is done; what only others may call is refused to this caller as such."""
+    refused = 0
+    for route in api_routes():
+        if route.is_tolerant:
+            continue
+        path = re.sub(r"{\w+}", "x", route.path)
+        answer = await call(http, route.method, f"{path}?serach=Ada", stack.admin_key)
+        if answer.status == 403:
+            assert not POLICY[route.name].who & {"admin", "anyone"}, route.name
+            continue
+        assert (answer.status, answer.body["code"]) == (400, "bad_filter"), route.name
+        assert answer.body["detail"].startswith("this route has no parameter `serach`; it takes ")
+        assert all(QUERY[name].name in answer.body["detail"] for name in route.query)
+        refused += 1
+    assert refused > 90
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs"])
+async def test_what_probes_and_people_add_is_passed_over(http: ClientSession, path: str) -> None:
+    async with http.get(f"{path}?_=17&_=18") as answer:
+        assert answer.status == 200
+
+
+def test_only_oauth_probes_and_the_page_for_people_pass_unknown_parameters_over() -> None:
+    tolerant = {route.name for route in api_routes() if route.is_tolerant}
+    assert tolerant == {
+        "oauth_token", "oauth_revoke", "oauth_introspect", "oauth_device", "oauth_authorize",
+        "healthz", "readyz", "metrics", "docs",
+    }  # fmt: skip
+
+
+async def test_a_parameter_that_comes_twice_is_refused(
+    http: ClientSession, stack: RunningStack
+) -> None:
+    answer = await call(http, "GET", "/v1/jobs?limit=1&limit=2", stack.admin_key)
+    assert (answer.status, answer.body["code"]) == (400, "bad_filter")
+    assert "more than once" in answer.body["detail"]
+
+
+async def test_clients_of_the_predecessor_may_add_what_they_like(
+    http: ClientSession, admin: Client
+) -> None:
+    who = await logged_in(admin)
+    answer = await call(http, "GET", "/auth/status?date=2026-11-23&v=2&_=17", who.token)
+    assert answer.status == 200
 
 
 async def test_every_change_of_what_was_read_before_is_refused(

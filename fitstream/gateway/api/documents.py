@@ -31,6 +31,6 @@ ROUTES = (
     ),
     Route(
         "GET", "/docs", show_page, "docs",
-        writes="text/html", tag="system", summary="Read this document as a page",
+        writes="text/html", is_tolerant=True, tag="system", summary="Read this document as a page",
     ),
 )  # fmt: skip

@@ -316,30 +316,30 @@ ROUTES = (
     Route(
         "POST", "/v1/oauth/token", token, "oauth_token",
         takes=TokenForm, gives=access.TokenAnswer, reads=(FORM,), others=_FAILED,
-        problems=(408, 413, 415), is_keyed=False,
+        problems=(408, 413, 415), is_keyed=False, is_tolerant=True,
         tag="oauth", summary="Exchange a grant for tokens",
     ),
     Route(
         "POST", "/v1/oauth/revoke", revoke, "oauth_revoke",
         takes=TextForm, gives=dict[str, str], reads=(FORM,), others=_FAILED,
-        problems=(408, 413, 415), is_keyed=False,
+        problems=(408, 413, 415), is_keyed=False, is_tolerant=True,
         tag="oauth", summary="End a token",
     ),
     Route(
         "POST", "/v1/oauth/introspect", introspect, "oauth_introspect",
         takes=TextForm, gives=access.Introspected, reads=(FORM,), others=_FAILED,
-        problems=(408, 413, 415), is_keyed=False,
+        problems=(408, 413, 415), is_keyed=False, is_tolerant=True,
         tag="oauth", summary="Ask what a token is good for",
     ),
     Route(
         "POST", "/v1/oauth/device", device, "oauth_device",
         takes=DeviceForm, gives=access.DeviceCodes, reads=(FORM,), others=_FAILED,
-        problems=(408, 413, 415), is_keyed=False,
+        problems=(408, 413, 415), is_keyed=False, is_tolerant=True,
         tag="oauth", summary="Begin on a device that has no browser",
     ),
     Route(
         "GET", "/v1/oauth/authorize", authorize, "oauth_authorize",
-        gives=access.Consent, others=((302, None),), problems=(422,),
+        gives=access.Consent, others=((302, None),), problems=(422,), is_tolerant=True,
         tag="oauth", summary="What a program asks of the customer who is logged in",
     ),
     Route(

@@ -115,15 +115,17 @@ ROUTES = (
     ),
     Route(
         "GET", "/healthz", healthz, "healthz",
-        gives=data.Health, tag="system", summary="Whether the process runs",
+        gives=data.Health, is_tolerant=True, tag="system", summary="Whether the process runs",
     ),
     Route(
         "GET", "/readyz", readyz, "readyz",
-        gives=data.Readiness, tag="system", summary="Whether the process can do its work",
+        gives=data.Readiness, is_tolerant=True,
+        tag="system", summary="Whether the process can do its work",
     ),
     Route(
         "GET", "/metrics", show_metrics, "metrics",
-        writes="text/plain", tag="system", summary="Metrics of this process for Prometheus",
+        writes="text/plain", is_tolerant=True,
+        tag="system", summary="Metrics of this process for Prometheus",
     ),
     Route(
         "GET", "/v1/pipeline", show_pipeline, "pipeline",
