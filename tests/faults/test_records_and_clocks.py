@@ -78,8 +78,10 @@ async def test_every_record_once_more_and_backwards_changes_nothing(
     assert await rest(stores, WORK) == []
     async with stores.repo.connection() as db:
         rows = await db.fetchval(_LEDGER)
-    records = await _records(stores)
-    assert records
+    # Those of fleets that are still whole: other tests have emptied the ledger of what came before.
+    known = {d.enrolled.customer_id.encode() for f in fleets for d in f.devices if d.enrolled}
+    records = [record for record in await _records(stores) if record.key in known]
+    assert len({record.key for record in records}) == len(known)
     async with open_producer(stores.settings) as producer:
         for record in reversed(records):
             headers = list(record.headers.items())
