@@ -34,7 +34,8 @@ GATE_WQL = 0.6
 
 
 @cache
-def _model() -> Blend:
+def some_model() -> Blend:
+    """A climatology of six people, made once."""
     days = [(each, each.days) for each in make_cohort(6, 18).values()]
     return Blend(
         Climatology(
@@ -48,7 +49,7 @@ def _model() -> Blend:
 
 async def new_programme(repo: Repo, store: Store) -> tuple[Programme, str]:
     """A programme nobody else uses, and the id of its champion, whose WQL was `GATE_WQL`."""
-    model, model_id = _model(), new_id("mod")
+    model, model_id = some_model(), new_id("mod")
     test = {"weighted_climatology": {"wql": GATE_WQL}}
     report: dict[str, Any] = {
         "champions": dict.fromkeys(TARGETS, "weighted_climatology"),

@@ -48,20 +48,6 @@ class Dispatcher:
         async with self._repo.transaction() as db:
             finished = await jobs.take_finished_weeks(db)
             await self._forecast_again(db, finished, now)
-            quiet = await jobs.take_quiet_programmes(
-                db, settings.cohort_quiet_s, settings.cohort_max_s
-            )
-            for programme in quiet:
-                await jobs.insert_job(
-                    db,
-                    NewJob(
-                        kind="cohort_prepare",
-                        queue="light",
-                        dedupe_key=f"cohort:{programme.programme_no}:{programme.stale_since}",
-                        payload={"budget_s": settings.train_budget_s},
-                        programme_no=programme.programme_no,
-                    ),
-                )
             await plan_training(db, settings, finished, now)
             await self._folders(db)
             await self._nightly(db, now)

@@ -1,5 +1,6 @@
-"""What the dispatcher plans beside cohort runs of stale programmes: models that must be made anew
-because of whose data they have seen, and models of single customers.
+"""What the dispatcher plans to train: programmes with new weeks, models that must be made anew
+because of whose data they have seen, and models of single customers. A programme's cohort runs come
+one after the other: what cannot begin now is looked at again.
 
 Must not decide what a run reads: its preparation does.
 """
@@ -7,7 +8,7 @@ Must not decide what a run reads: its preparation does.
 from collections.abc import Sequence
 from datetime import datetime
 
-from fitstream.repo import jobs, models, training
+from fitstream.repo import cohort_runs, jobs, models, training
 from fitstream.repo.database import Db
 from fitstream.repo.jobs import FinishedWeek, NewJob
 from fitstream.settings import Settings
@@ -16,9 +17,26 @@ from fitstream.settings import Settings
 async def plan_training(
     db: Db, settings: Settings, finished: Sequence[FinishedWeek], now: datetime
 ) -> None:
-    """Job rows for both; a repeat adds nothing."""
+    """Job rows for all of them; a repeat adds nothing."""
+    await _train_stale(db, settings)
     await _retrain_flagged(db, settings, now)
     await _customer_runs(db, settings, finished)
+
+
+async def _train_stale(db: Db, settings: Settings) -> None:
+    """A programme with new weeks that is quiet; it stays stale while a run is under way, which has
+    perhaps not seen them."""
+    args = (settings.cohort_quiet_s, settings.cohort_max_s)
+    for programme in await jobs.quiet_programmes(db, *args):
+        new = NewJob(
+            kind="cohort_prepare",
+            queue="light",
+            dedupe_key=f"cohort:{programme.programme_no}:{programme.stale_since}",
+            payload={"budget_s": settings.train_budget_s},
+            programme_no=programme.programme_no,
+        )
+        if (await cohort_runs.ask_for_run(db, programme.programme_no, new)).is_new:
+            await jobs.mark_fresh(db, programme.programme_no)
 
 
 async def _retrain_flagged(db: Db, settings: Settings, now: datetime) -> None:
@@ -32,7 +50,7 @@ async def _retrain_flagged(db: Db, settings: Settings, now: datetime) -> None:
             payload={"budget_s": settings.train_budget_s},
             programme_no=model.programme_no,
         )
-        await jobs.insert_job(db, new)
+        await cohort_runs.ask_for_run(db, model.programme_no, new)
     await models.retire_overdue(db)
 
 

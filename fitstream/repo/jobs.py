@@ -310,9 +310,14 @@ async def widen_forecast(db: Db, programme_no: int, customers: Sequence[int]) ->
     return await fetch_value(db, "jobs.widen_forecast", *args) is not None
 
 
-async def take_quiet_programmes(db: Db, quiet_s: float, max_s: float) -> list[QuietProgramme]:
-    """Stale programmes whose training is due; they count as fresh from here on."""
-    return await fetch(db, QuietProgramme, "jobs.take_quiet_programmes", quiet_s, max_s)
+async def quiet_programmes(db: Db, quiet_s: float, max_s: float) -> list[QuietProgramme]:
+    """Stale programmes whose training is due, held until the caller's transaction ends."""
+    return await fetch(db, QuietProgramme, "jobs.quiet_programmes", quiet_s, max_s)
+
+
+async def mark_fresh(db: Db, programme_no: int) -> None:
+    """A programme whose training is planned is not stale until its next week."""
+    await execute(db, "jobs.mark_fresh", programme_no)
 
 
 async def programmes(db: Db) -> list[int]:

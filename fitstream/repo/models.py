@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from fitstream.errors import Conflict, NotFound
+from fitstream.repo.cohort_runs import hold_programme
 from fitstream.repo.database import Db, execute, fetch, fetch_one, fetch_value
 from fitstream.repo.paging import Listed, Slice, fetch_page
 
@@ -159,6 +160,7 @@ async def withdrawn_members(db: Db, dataset_hash: str) -> int:
 
 async def insert_model(db: Db, new: NewModel) -> None:
     """Registers a model; a champion retires the one before it, in the caller's transaction."""
+    await hold_programme(db, new.programme_no)
     if new.stage == "champion":
         await execute(db, "models.retire_champion", new.programme_no, new.customer_no)
     await execute(db, "models.insert_model", *msgspec.structs.astuple(new))
@@ -171,6 +173,8 @@ async def promote_model(db: Db, model: Model) -> None:
     Raises Conflict: model_flagged for a model that has seen what it should not have, base_retired
     for a customer's model that rests on another one than the programme's.
     """
+    await hold_programme(db, model.programme_no)
+    model = await get_model(db, model.id)
     if model.flagged_at is not None and model.stage != "champion":
         text = "it has seen the data of people who have withdrawn; train a new one instead"
         raise Conflict("model_flagged", text)
@@ -189,6 +193,8 @@ async def roll_back(db: Db, model: Model) -> Model:
 
     In the caller's transaction. Raises Conflict: not_serving, no_earlier_model.
     """
+    await hold_programme(db, model.programme_no)
+    model = await get_model(db, model.id)
     if model.stage != "champion":
         raise Conflict("not_serving", f"only a champion can be rolled back, this is {model.stage}")
     before: str | None = await fetch_value(db, "models.model_before", model.id)
@@ -201,6 +207,7 @@ async def roll_back(db: Db, model: Model) -> Model:
 
 async def retire_model(db: Db, model: Model) -> None:
     """Takes a model out of use; without a champion no forecast is issued until the next one."""
+    await hold_programme(db, model.programme_no)
     await execute(db, "models.set_stage", model.id, "retired")
 
 

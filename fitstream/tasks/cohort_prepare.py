@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fitstream.repo import jobs, models
+from fitstream.repo import cohort_runs, jobs, models
 from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import NewRun, PinnedWeek
 from fitstream.tasks.context import JobContext
@@ -61,7 +61,8 @@ def _recipe(context: JobContext) -> Recipe:
 
 
 async def _plan(context: JobContext, dataset: Pinned, members: Sequence[PinnedWeek]) -> None:
-    """Inserts the run (once per dataset and recipe) and ends this job, in one transaction.
+    """Inserts the run (once per dataset and recipe) and ends this job, in one transaction; no run
+    beside another one of the programme.
 
     A run that has failed or was cancelled is done again; one that succeeded stands for this one.
     """
@@ -76,6 +77,11 @@ async def _plan(context: JobContext, dataset: Pinned, members: Sequence[PinnedWe
         parent_id=context.job.id,
     )
     async with context.repo.transaction() as db:
+        await cohort_runs.hold_programme(db, context.programme_no)
+        if await cohort_runs.run_under_way(db, context.programme_no, [context.job.id]):
+            verdict = "another training run of the programme is under way; ask again after it"
+            await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
+            return
         run_id = await jobs.insert_or_repeat(db, new_job)
         await models.insert_run(
             db,

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from fitstream.clock import slot_of
-from fitstream.repo import forecasts, jobs, models
+from fitstream.repo import cohort_runs, forecasts, models
 from fitstream.repo.database import Db
 from fitstream.repo.forecasts import IssueScore, NewDrift
 from fitstream.repo.jobs import NewJob
@@ -36,7 +36,8 @@ async def look_for_drift(db: Db, context: JobContext) -> list[dict[str, Any]]:
     ]
     job_id = None
     if any(each.is_drifting for each in found):
-        job_id = await jobs.insert_job(db, _training(context, found))
+        new = _training(context, found)
+        job_id = (await cohort_runs.ask_for_run(db, context.programme_no, new)).id
     shown = []
     for each in found:
         asked = job_id if each.is_drifting else None

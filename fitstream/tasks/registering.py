@@ -6,13 +6,18 @@ import msgspec
 
 from fitstream.crash import crash_point
 from fitstream.ids import new_id
-from fitstream.repo import jobs, models, training
+from fitstream.repo import cohort_runs, jobs, models, training
 from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import NewModel
 from fitstream.tasks.context import JobContext
 from fitstream.trainer import registry
 from fitstream.trainer.registry import Artifact
 from fitstream.trainer.report import CohortRun
+
+_UNMET = (
+    "While it was judged another model came into use, which it has not met: it stands beside that "
+    "one as a challenger."
+)
 
 
 async def finish_without_model(context: JobContext, run: CohortRun) -> None:
@@ -23,11 +28,12 @@ async def finish_without_model(context: JobContext, run: CohortRun) -> None:
         await jobs.finish_job(db, context.job, "succeeded", {"verdict": run.verdict})
 
 
-async def register_cohort(context: JobContext, artifact: Artifact) -> None:
+async def register_cohort(context: JobContext, artifact: Artifact, against: str | None) -> None:
     """Registers the model of a cohort run: as the champion, with forecasts to come, or beside it.
 
-    Until the commit nobody knows of the model; a run that ends before leaves two objects that
-    nothing refers to.
+    `against` is the model that was in use while it was judged. Where another one has come into use
+    since, the two have never met, and the new one stays a challenger. Until the commit nobody knows
+    of the model; a run that ends before leaves two objects that nothing refers to.
     """
     async with context.repo.connection() as db:
         dataset_hash = (await training.run_plan(db, context.job.id)).dataset_hash
@@ -36,6 +42,9 @@ async def register_cohort(context: JobContext, artifact: Artifact) -> None:
         new = msgspec.structs.replace(new, stage="challenger")
     crash_point("worker_before_commit")
     async with context.repo.transaction() as db:
+        await cohort_runs.hold_programme(db, context.programme_no)  # nobody is promoted meanwhile
+        if await cohort_runs.serving(db, context.programme_no) not in (None, against):
+            new = _unmet(new, against)
         await models.insert_model(db, new)
         await models.flag_withdrawn(db, new.id)  # who has withdrawn while it was trained
         await models.finish_run(db, context.job.id, new.metrics, new.id)
@@ -45,6 +54,13 @@ async def register_cohort(context: JobContext, artifact: Artifact) -> None:
             await training.mark_adapted_due(db, context.programme_no)
         await jobs.finish_job(db, context.job, "succeeded", {"model": new.id})
     crash_point("worker_after_commit")
+
+
+def _unmet(new: NewModel, against: str | None) -> NewModel:
+    """A model that has not been compared with the one in use now, and so does not replace it."""
+    verdict = f"{new.metrics['verdict']} {_UNMET}"
+    metrics = {**new.metrics, "verdict": verdict, "judged_against": against, "replaces": False}
+    return msgspec.structs.replace(new, stage="challenger", metrics=metrics)
 
 
 class StoredModel(NamedTuple):

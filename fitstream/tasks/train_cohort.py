@@ -8,12 +8,13 @@ Postgres, and whichever worker goes on with it comes to the same result.
 import asyncio
 from collections.abc import Mapping, Sequence
 from time import process_time
+from typing import NamedTuple
 
 import msgspec
 
 from fitstream.errors import NotFound, Rejected
 from fitstream.logs import get
-from fitstream.repo import jobs, models, training
+from fitstream.repo import cohort_runs, jobs, models, training
 from fitstream.repo.jobs import CANDIDATE, Child, NewJob
 from fitstream.repo.training import RunPlan
 from fitstream.tasks.context import JobContext
@@ -33,6 +34,13 @@ from fitstream.trainer.search import next_trials, trials_of
 from fitstream.trainer.training import CPU, use_threads
 
 log = get(__name__)
+
+
+class Rival(NamedTuple):
+    """Who is in use while a run is judged: its id, and the model where it has to be beaten."""
+
+    id: str | None
+    model: Blend | None
 
 
 async def train_cohort(context: JobContext) -> None:
@@ -73,13 +81,13 @@ async def _begin(context: JobContext, planned: RunPlan) -> None:
 
 async def _do_here(context: JobContext, series: Mapping[str, Series], recipe: Recipe) -> None:
     """A search so small that processes of their own would take longer than its candidates."""
-    champion = await _champion(context)
+    rival = await _rival(context)
 
     def tell(epoch: int, epochs: int, loss: float) -> None:
         context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))
 
-    run = await asyncio.to_thread(fit.train_cohort, series, recipe, tell, champion)
-    await _finish(context, run)
+    run = await asyncio.to_thread(fit.train_cohort, series, recipe, tell, rival.model)
+    await _finish(context, run, rival)
 
 
 async def _order(context: JobContext, plan: SearchPlan, done: Sequence[Trial]) -> None:
@@ -131,21 +139,21 @@ async def _conclude(
     planned: tuple[SearchPlan, Recipe],
     trials: Mapping[str, tuple[Trial, State | None]],
 ) -> None:
-    champion = await _champion(context)
+    rival = await _rival(context)
     done = list(trials.values())
-    run = await asyncio.to_thread(fit.conclude_search, series, planned, done, champion)
+    run = await asyncio.to_thread(fit.conclude_search, series, planned, done, rival.model)
     async with context.repo.connection() as db:
         started_at = (await jobs.get_job(db, context.job.id)).started_at or context.now()
     taken = (context.now() - started_at).total_seconds()
     spent = sum(trial.seconds for trial, _ in done) + process_time()
-    await _finish(context, fit.priced(run, taken, spent))
+    await _finish(context, fit.priced(run, taken, spent), rival)
 
 
-async def _finish(context: JobContext, run: CohortRun) -> None:
+async def _finish(context: JobContext, run: CohortRun, rival: Rival) -> None:
     if run.artifact is None:
         await finish_without_model(context, run)
     else:
-        await register_cohort(context, run.artifact)
+        await register_cohort(context, run.artifact, rival.id)
 
 
 async def _give_up(context: JobContext, broken: Child) -> None:
@@ -164,6 +172,7 @@ async def _is_withdrawn(context: JobContext, dataset_hash: str, recipe: Recipe) 
         gone = await models.withdrawn_members(db, dataset_hash)
         if not gone:
             return False
+        await cohort_runs.hold_programme(db, context.programme_no)
         verdict = f"the consent of {gone} in the dataset has ended; it is prepared anew"
         new = NewJob(
             kind="cohort_prepare",
@@ -172,23 +181,25 @@ async def _is_withdrawn(context: JobContext, dataset_hash: str, recipe: Recipe) 
             programme_no=context.programme_no,
             payload={"targets": recipe.targets, "budget_s": recipe.budget_s},
         )
-        await jobs.insert_job(db, new)
         await jobs.cancel_children(db, context.job.id)
         await training.forget_trials(db, context.job.id)
         await models.finish_run(db, context.job.id, {"verdict": verdict}, None)
         await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
+        await cohort_runs.ask_for_run(db, context.programme_no, new)  # this one is over
     return True
 
 
-async def _champion(context: JobContext) -> Blend | None:
-    """The model in use, to be beaten; None without one that this version can read, and where it is
-    to be replaced in any case because it has seen data that it should not have."""
+async def _rival(context: JobContext) -> Rival:
+    """The model in use, to be beaten; not where this version cannot read it, and where it is to be
+    replaced in any case because it has seen data that it should not have."""
     async with context.repo.connection() as db:
         current = await models.champion(db, context.programme_no)
-    if current is None or current.flagged_at is not None:
-        return None
+        if current is None:  # or one whose time is over, which is about to be retired
+            return Rival(await cohort_runs.serving(db, context.programme_no), None)
+    if current.flagged_at is not None:
+        return Rival(current.id, None)
     try:
-        return await load_model(context.store, current)
+        return Rival(current.id, await load_model(context.store, current))
     except (Rejected, NotFound) as error:
         log.warning("champion_unreadable", model=current.id, detail=str(error))
-        return None
+        return Rival(current.id, None)

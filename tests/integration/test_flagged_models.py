@@ -38,6 +38,7 @@ class Cohort:
         self.programme, self.people = await programme_of(self.repo, 3)
         self.hash = new_id("hash")
         await start_run(self.repo, self.programme, (self.hash, self.people[:2]))
+        await self.end_runs()
         self.champion = await self.model(self.hash)
         return self
 
@@ -75,6 +76,14 @@ class Cohort:
                 "UPDATE model SET flagged_at = now() - make_interval(hours => $2) WHERE id = $1",
                 self.champion, int(days * 24),
             )  # fmt: skip
+
+    async def end_runs(self) -> None:
+        async with self.repo.connection() as db:
+            await db.execute(
+                "UPDATE job SET state = 'succeeded' WHERE programme_no = $1"
+                " AND kind IN ('cohort_prepare', 'train_cohort')",
+                self.programme.programme_no,
+            )
 
     async def preparations(self) -> int:
         async with self.repo.connection() as db:
@@ -129,7 +138,11 @@ async def test_a_flagged_champion_starts_one_run_a_day_and_serves_seven_more_day
     for _ in range(2):
         await dispatcher.plan(now)
     assert await cohort.preparations() == 1
-    await dispatcher.plan(now + timedelta(days=1))
+    tomorrow = now + timedelta(days=1)
+    await dispatcher.plan(tomorrow)
+    assert await cohort.preparations() == 1  # that of today is under way
+    await cohort.end_runs()
+    await dispatcher.plan(tomorrow)
     assert await cohort.preparations() == 2
     await cohort.age_flag(6.9)
     await dispatcher.plan(now)

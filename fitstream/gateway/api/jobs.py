@@ -9,7 +9,7 @@ from fitstream.gateway.keys import REPO
 from fitstream.gateway.recording import about_job
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
-from fitstream.repo import jobs
+from fitstream.repo import cohort_runs, jobs
 from fitstream.repo.jobs import Job
 from fitstream.repo.sorts import JOBS
 
@@ -38,7 +38,7 @@ async def cancel_job(request: web.Request) -> web.Response:
 
 async def retry_job(request: web.Request) -> web.Response:
     async with request.app[REPO].transaction() as db:
-        await jobs.retry(db, request.match_info["job"])
+        await cohort_runs.retry_job(db, request.match_info["job"])
         await about_job(db, request, "job.retried", request.match_info["job"])
         return _shown(await jobs.get_job(db, request.match_info["job"]), 202)
 

@@ -16,7 +16,8 @@ from fitstream.gateway.recording import about_job
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.ids import new_id
-from fitstream.repo import customers, jobs, models
+from fitstream.repo import cohort_runs, customers, jobs, models
+from fitstream.repo.cohort_runs import Asked
 from fitstream.repo.database import Db
 from fitstream.repo.jobs import Child, NewJob
 from fitstream.repo.models import Run
@@ -40,7 +41,8 @@ class CreateRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 async def create_run(request: web.Request) -> web.Response:
-    """Starts a run; the answer's id is also that of its first job."""
+    """Starts a run; the answer's id is also that of its first job. While a cohort run of the
+    programme is under way none is started, and that one is answered."""
     wanted = await body(request, CreateRun)
     if (wanted.scope == "customer") != (wanted.customer_id is not None):
         text = "a run of scope customer needs `customer_id`, one of scope cohort must not have it"
@@ -52,9 +54,13 @@ async def start_run(request: web.Request, wanted: CreateRun) -> str:
     """Id of the job that prepares the run; raises NotFound(programme or customer)."""
     async with request.app[REPO].transaction() as db:
         new = await _preparation(db, request, wanted)
-        job_id = await jobs.insert_job(db, new)
-        await about_job(db, request, "training.started", job_id)
-        return job_id
+        if wanted.scope == "customer" or new.programme_no is None:
+            asked = Asked(await jobs.insert_job(db, new), is_new=True)
+        else:
+            asked = await cohort_runs.ask_for_run(db, new.programme_no, new)
+        if asked.is_new:
+            await about_job(db, request, "training.started", asked.id)
+        return asked.id
 
 
 async def _preparation(db: Db, request: web.Request, wanted: CreateRun) -> NewJob:

@@ -118,16 +118,16 @@ RETURNING programme_no, customer_no
 UPDATE programme SET stale_since = coalesce(stale_since, now()), stale_last = now()
 WHERE programme_no = ANY($1::int[])
 
--- name: take_quiet_programmes -> QuietProgramme
--- Stale programmes that are quiet, or have waited long enough; fresh again until the next week.
-WITH quiet AS (
-    SELECT programme_no, stale_since FROM programme
-    WHERE stale_since IS NOT NULL
-      AND now() >= least(stale_last + make_interval(secs => $1), stale_since + make_interval(secs => $2))
-    FOR UPDATE SKIP LOCKED)
-UPDATE programme p SET stale_since = NULL, stale_last = NULL FROM quiet q
-WHERE p.programme_no = q.programme_no
-RETURNING p.programme_no, q.stale_since
+-- name: quiet_programmes -> QuietProgramme
+-- Stale programmes that are quiet, or have waited long enough; nobody else looks at them meanwhile.
+SELECT programme_no, stale_since FROM programme
+WHERE stale_since IS NOT NULL
+  AND now() >= least(stale_last + make_interval(secs => $1), stale_since + make_interval(secs => $2))
+ORDER BY programme_no FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: mark_fresh
+-- A programme's training is planned: it is stale again with the next week.
+UPDATE programme SET stale_since = NULL, stale_last = NULL WHERE programme_no = $1
 
 -- name: programmes -> ProgrammeNo
 -- All programmes, for nightly work.
