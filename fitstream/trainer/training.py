@@ -180,11 +180,11 @@ def resume_fit(fit: Fit, progress: Progress, state: State) -> None:
         fit.average[name] = state[f"average/{name}"].clone().to(device)
         fit.best[name] = state[f"best/{name}"].clone().to(device)
         adam = {
-            part: state[f"adam.{part}/{name}"].clone()
-            for part in ("step", "exp_avg", "exp_avg_sq")
+            part: state[f"adam.{part}/{name}"].clone().to(where)
+            for part, where in (("step", CPU), ("exp_avg", device), ("exp_avg_sq", device))
             if f"adam.{part}/{name}" in state
         }
-        if adam:
+        if adam:  # which counts its steps on the CPU, wherever it makes them
             fit.optimizer.state[parameter] = adam
 
 
@@ -202,13 +202,14 @@ def _epoch(fit: Fit) -> float:
         fit.network.train()
         for at in range(0, len(order), BATCH_WINDOWS):
             rows = order[at : at + BATCH_WINDOWS]
-            losses.append(_step(fit, task.train.take(rows), scales[rows]))
+            losses.append(float(take_step(fit, task.train.take(rows), scales[rows])))
             if not math.isfinite(losses[-1]):
                 return losses[-1]
     return sum(losses) / max(len(losses), 1)
 
 
-def _step(fit: Fit, windows: Windows, scales: Floats) -> float:
+def take_step(fit: Fit, windows: Windows, scales: Floats) -> Tensor:
+    """The loss on a few windows, each divided by its scale, whose gradient was then followed."""
     device = fit.task.device
     batch: Any = fit.network.batch(windows, torch.float32)
     forecast = fit.network(moved(batch, device))
@@ -225,7 +226,7 @@ def _step(fit: Fit, windows: Windows, scales: Floats) -> float:
     fit.optimizer.step()
     for name, parameter in fit.network.named_parameters():
         fit.average[name].lerp_(parameter.detach(), SMOOTHING)
-    return float(loss.detach())
+    return loss.detach()
 
 
 def _score(fit: Fit, weights: State) -> float:
