@@ -76,6 +76,36 @@ def test_a_day_measured_for_less_than_half_has_no_total() -> None:
     assert factor(half) < factor(series)
 
 
+def test_a_day_of_which_a_part_was_measured_counts_by_the_share_of_a_usual_day_in_it() -> None:
+    """Calories of the mornings alone: the afternoons are livelier, but nobody took them."""
+    course = np.concatenate([np.full(48, 15.0), np.full(48, 45.0)]).astype(np.float32)
+    rows = np.outer([0.95, 1.0, 1.05] * 8, course).astype(np.float32)
+    rows[12:, 48:] = np.nan
+    series = make_series(days=24)
+    series = replace(series, values={"calories_kcal": rows}, wear=np.ones(24, bool))
+    assert factor(series, "calories_kcal") == pytest.approx(1, abs=0.02)
+
+
+def test_days_of_which_only_a_quiet_part_was_measured_have_no_total() -> None:
+    series = days_of([9000.0] * 8 + [30000.0] * 8)
+    nights = days_of([9000.0] * 8 + [30000.0] * 8)
+    nights.values["steps"][8:, 16:80] = np.nan
+    nights.values["steps"][8:, :16] = 0
+    assert factor(nights) < factor(series)
+
+
+def test_a_slot_that_was_never_measured_does_not_keep_the_level_from_being_told() -> None:
+    usual = days_of([9000.0] * 9 + [20000.0] * 4)
+    gap = days_of([9000.0] * 9 + [20000.0] * 4)
+    gap.values["steps"][:, 45:56] = np.nan  # a watch that is always charged then
+    assert factor(gap) == pytest.approx(factor(usual), rel=0.02)
+    assert factor(gap) < 0.95
+    windows = window(gap)
+    means = predict_own(KERNEL, windows)[..., MEAN]
+    assert np.isnan(means).any()
+    assert not np.allclose(day_ratios(KERNEL, windows, means, (0.7, 1.4)), [[0.7, 1.4]])
+
+
 def test_own_days_widen_or_narrow_the_interval_of_a_total() -> None:
     others = (0.7, 1.4)
     calm = days_of([9000.0, 9200, 9400, 9600, 9800] * 5)

@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from fitstream.trainer.data import SLOTS, Floats
+from fitstream.trainer.data import Bools, Floats
 from fitstream.trainer.daytotals import USUAL, Ratios
 from fitstream.trainer.metrics import LEVELS, Doubles
 from fitstream.trainer.models.kernel import Kernel, day_weights
@@ -19,6 +19,7 @@ LEVELLED = ("steps", "calories_kcal")  # heart rates drift: the median of past d
 _PRIOR = 31
 _PRIOR_DAYS = 4.0  # how many days others' spread around the sum of the means is worth
 _LEAST_SLOTS = 48
+_LEAST_SHARE = 0.25  # of a usual day's total that a past day's measured slots must hold
 _MOST = 1.5
 _TAIL = NormalDist().inv_cdf(LEVELS[2])
 _NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / _PRIOR) for i in range(_PRIOR)])
@@ -28,10 +29,8 @@ def day_factors(kernel: Kernel, windows: Windows, means: Floats) -> Floats:
     """(n,): what the means (n, 96) of each day are multiplied by; 1 where it cannot be told."""
     if windows.target not in LEVELLED:
         return np.ones(len(windows), np.float32)
-    total = means.sum(axis=1, dtype=np.float64)  # (n,)
-    known = np.isfinite(total) & (total > 0)
-    total = np.where(known, total, 1)
-    median = _quantiles(kernel, windows, total, USUAL[windows.target])[:, 1]
+    total, known = _totals(means)
+    median = _quantiles(kernel, windows, means, USUAL[windows.target])[:, 1]
     factors = np.clip(median / total, 1 / _MOST, _MOST)
     return np.where(known, factors, 1).astype(np.float32)
 
@@ -45,19 +44,32 @@ def day_ratios(kernel: Kernel, windows: Windows, means: Floats, others: Ratios) 
     pooled = np.tile(np.array(others, np.float64), (len(windows), 1))
     if windows.target not in LEVELLED:
         return pooled
-    total = means.sum(axis=1, dtype=np.float64)  # (n,)
-    known = np.isfinite(total) & (total > 0)
-    total = np.where(known, total, 1)
-    outer = _quantiles(kernel, windows, total, others)[:, [0, 2]] / total[:, None]
+    total, known = _totals(means)
+    outer = _quantiles(kernel, windows, means, others)[:, [0, 2]] / total[:, None]
     outer = np.column_stack([np.minimum(outer[:, 0], 1), np.maximum(outer[:, 1], 1)])
     return np.where(known[:, None], outer, pooled)
 
 
-def _quantiles(kernel: Kernel, windows: Windows, total: Doubles, others: Ratios) -> Doubles:
-    """(n, 3): weighted quantiles of the totals of past days, and of others' around the given."""
-    own = windows.day_sums * (SLOTS / np.maximum(windows.measured_slots, 1))  # (n, lag)
+def _totals(means: Floats) -> tuple[Doubles, Bools]:
+    """(n,): the sum of the slots that can be told, 1 where there is none, and where there is."""
+    total = np.asarray(np.nansum(means, axis=1, dtype=np.float64))
+    known = np.asarray(total > 0)
+    return np.where(known, total, 1), known
+
+
+def _quantiles(kernel: Kernel, windows: Windows, means: Floats, others: Ratios) -> Doubles:
+    """(n, 3): weighted quantiles of the totals of past days, and of others' around the given.
+
+    Of a day that was measured in part the total is what its slots would add up to, had the others
+    been as lively in the forecast's course of the day.
+    """
+    total, _ = _totals(means)
+    course = np.nan_to_num(means) / total[:, None]  # (n, slot)
+    share = np.einsum("nls,ns->nl", np.isfinite(windows.anchors), course)  # (n, lag)
+    own = windows.day_sums / np.maximum(share, _LEAST_SHARE)
     weights = day_weights(kernel, windows.weekday, windows.reach).mean(axis=1)  # (n, lag)
-    weights = np.where(windows.measured_slots >= _LEAST_SLOTS, weights, 0)
+    is_enough = (windows.measured_slots >= _LEAST_SLOTS) & (share >= _LEAST_SHARE)
+    weights = np.where(is_enough, weights, 0)
     low, high = others
     spread = np.where(_NORMAL < 0, -np.log(low), np.log(high)) / _TAIL
     around = total[:, None] * np.exp(_NORMAL * spread)  # (n, 31)
