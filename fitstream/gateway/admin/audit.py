@@ -1,6 +1,4 @@
-"""The audit log: who did what to whom, newest first. It names nobody and shows no value."""
-
-from urllib.parse import urlencode
+"""The audit log: who did what to whom. It names nobody and shows no value."""
 
 import msgspec
 from aiohttp import web
@@ -9,9 +7,11 @@ from fitstream.client.access import AuditEntry
 from fitstream.client.data import Items
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api import audit as views
 from fitstream.gateway.view.templates import html
 from fitstream.repo.audit import ACTIONS
+from fitstream.repo.sorts import AUDIT
 
 _SHOWN = "50"
 _PATH = "/admin/audit"
@@ -24,6 +24,7 @@ class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
     actions: list[str]
     action: str
     customer: str
+    sorting: Sorting
     first: str | None
     following: str | None
 
@@ -35,6 +36,8 @@ async def show_audit(request: web.Request, viewer: Viewer) -> web.StreamResponse
     customer = request.query.get("customer", "").strip()[:64]
     place = request.query.get("after", "")
     asked = {"action": action, "customer": customer}
+    sorting = sorting_of(request, AUDIT, _PATH, asked)
+    asked["sort"] = sorting.asked
     found = await reads.ask(
         request, views.list_entries, Items[AuditEntry], after=place, limit=_SHOWN, **asked
     )
@@ -43,12 +46,8 @@ async def show_audit(request: web.Request, viewer: Viewer) -> web.StreamResponse
         actions=sorted(ACTIONS),
         action=action,
         customer=customer,
-        first=_href(asked) if place else None,
-        following=_href({**asked, "after": found.next}) if found.next else None,
+        sorting=sorting,
+        first=href(_PATH, **asked) if place else None,
+        following=href(_PATH, **asked, after=found.next) if found.next else None,
     )
     return html(request, "admin/audit.html", viewer.shell("people"), page)
-
-
-def _href(query: dict[str, str]) -> str:
-    given = {name: text for name, text in query.items() if text}
-    return f"{_PATH}?{urlencode(given)}" if given else _PATH

@@ -15,11 +15,13 @@ from fitstream.gateway.admin.chosen import (
     text_of,
 )
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api import programs as views
 from fitstream.gateway.api.answers import cursor
 from fitstream.gateway.api.programs import CreateClient
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
+from fitstream.repo.sorts import CLIENTS
 
 GRANTS = {
     "authorization_code": "People let it, in a browser",
@@ -27,6 +29,7 @@ GRANTS = {
     "urn:ietf:params:oauth:grant-type:device_code": "People let it, by a code it shows",
     "client_credentials": "It asks for itself",
 }
+_PATH = "/admin/clients"
 _SAID = {
     "disabled": "The client is disabled, and all that was granted to it has ended.",
     "enabled": "The client may ask again. What was granted before stays ended.",
@@ -48,6 +51,8 @@ class ClientsPage(msgspec.Struct, frozen=True, kw_only=True):
     chosen: list[str]
     programmes: list[Programme]
     may_all: bool
+    search: str
+    sorting: Sorting
     first: str | None
     following: str | None
     said: str = ""
@@ -108,6 +113,9 @@ async def _page(
     request: web.Request, viewer: Viewer, chosen: list[str] | None = None, **more: str
 ) -> web.StreamResponse:
     found, following = await views.clients_page(request)
+    search = request.query.get("search", "")
+    sorting = sorting_of(request, CLIENTS, _PATH, {"search": search})
+    asked = {"search": search, "sort": sorting.asked}
     page = ClientsPage(
         clients=found,
         grants=GRANTS,
@@ -115,8 +123,10 @@ async def _page(
         chosen=chosen or [],
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
-        first="/admin/clients" if request.query.get("after") else None,
-        following=f"/admin/clients?after={cursor(following)}" if following else None,
+        search=search,
+        sorting=sorting,
+        first=href(_PATH, **asked) if request.query.get("after") else None,
+        following=href(_PATH, **asked, after=cursor(following)) if following else None,
         **more,
     )
     status = 422 if page.error else 200

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import NamedTuple
-from urllib.parse import urlencode
 from zoneinfo import available_timezones
 
 import msgspec
@@ -12,15 +11,18 @@ from fitstream.client.data import Customer
 from fitstream.errors import Conflict, NotFound, Rejected
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api.customers import CreateCustomer
 from fitstream.gateway.keys import REPO
 from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.privacy import hides_persons
 from fitstream.gateway.recording import about_customer
 from fitstream.gateway.scoping import programme_of, within
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import sentence_of
 from fitstream.repo import customers as rows
 from fitstream.repo.customers import NewCustomer
+from fitstream.repo.sorts import CUSTOMERS
 
 FILTERS = {
     "": "All customers",
@@ -28,6 +30,7 @@ FILTERS = {
     "incomplete": "A week not rolled yet",
     "no_forecast": "No forecast",
 }
+_PATH = "/admin/customers"
 _SILENT = timedelta(hours=24)
 _FIELDS = ("external_id", "name", "email", "programme")
 
@@ -47,6 +50,7 @@ class CustomersPage(msgspec.Struct, frozen=True, kw_only=True):
     search: str
     only: str
     filters: dict[str, str]
+    sorting: Sorting
     first: str | None
     following: str | None
 
@@ -68,15 +72,19 @@ async def list_customers(request: web.Request, viewer: Viewer) -> web.StreamResp
     query = request.query
     search, only = query.get("search", "").strip()[:256], query.get("filter", "")
     only = only if only in FILTERS else ""
-    after = query.get("after", "")
-    found = await reads.customers(request, search, only, after)
+    after, with_personal = query.get("after", ""), not hides_persons(request[PRINCIPAL])
+    asked = {"search": search, "filter": only}
+    sorting = sorting_of(request, CUSTOMERS, _PATH, asked, with_personal)
+    asked["sort"] = sorting.asked
+    found = await reads.customers(request, after=after, **asked)
     page = CustomersPage(
         rows=[_row(customer, viewer) for customer in found.items],
         search=search,
         only=only,
         filters=FILTERS,
-        first=_href(search, only, "") if after else None,
-        following=_href(search, only, found.next) if found.next else None,
+        sorting=sorting,
+        first=href(_PATH, **asked) if after else None,
+        following=href(_PATH, **asked, after=found.next) if found.next else None,
     )
     return html(request, "admin/customers.html", viewer.shell("customers"), page)
 
@@ -161,8 +169,3 @@ def _row(customer: Customer, viewer: Viewer) -> Row:
     if viewer.now - customer.last_contact_at > _SILENT:
         return Row(customer, "Silent", "warn")
     return Row(customer, "Up to date", "good")
-
-
-def _href(search: str, only: str, after: str) -> str:
-    query = {"search": search, "filter": only, "after": after}
-    return "/admin/customers?" + urlencode({name: text for name, text in query.items() if text})

@@ -1,7 +1,6 @@
 """Dead letters: what could not be applied and why; replay and discard."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
@@ -10,12 +9,15 @@ from fitstream.client.operations import DeadLetter, ReasonCount
 from fitstream.errors import Rejected
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api import dead_letters as letter_views
 from fitstream.gateway.view import words
 from fitstream.gateway.view.templates import html, see
+from fitstream.repo.sorts import LETTERS
 
 STATES = ("parked", "replayed", "discarded")
 _ANY = "any"
+_LIST = "/admin/dead-letters"
 _STILL_UNFIT = 422
 _BYTES_SHOWN = 3000
 
@@ -29,6 +31,7 @@ class LettersPage(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     states: tuple[str, ...]
     links: dict[str, str]
+    sorting: Sorting
     first: str | None
     following: str | None
 
@@ -46,20 +49,25 @@ class LetterPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_letters(request: web.Request, viewer: Viewer) -> web.StreamResponse:
-    """Parked ones, newest first, unless another state is asked for."""
+    """Parked ones, unless another state is asked for."""
     state, reason = request.query.get("state", ""), request.query.get("reason", "")[:100]
     state = state if state in (*STATES, _ANY) else STATES[0]
     after = request.query.get("after", "")
-    found = await reads.dead_letters(request, "" if state == _ANY else state, reason, after)
+    sorting = sorting_of(request, LETTERS, _LIST, {"state": state, "reason": reason})
+    asked = {"reason": reason, "sort": sorting.asked}
+    wanted = asked | {"state": "" if state == _ANY else state, "after": after}
+    found = await reads.dead_letters(request, **wanted)
+    asked["state"] = state
     page = LettersPage(
         letters=found.items,
         reasons=found.reasons,
         state=state,
         reason=reason,
         states=STATES,
-        links={each.reason: _href(state, each.reason, "") for each in found.reasons},
-        first=_href(state, reason, "") if after else None,
-        following=_href(state, reason, found.next) if found.next else None,
+        links={each.reason: href(_LIST, state=state, reason=each.reason) for each in found.reasons},
+        sorting=sorting,
+        first=href(_LIST, **asked) if after else None,
+        following=href(_LIST, **asked, after=found.next) if found.next else None,
     )
     return html(request, "admin/dead_letters.html", viewer.shell("letters"), page)
 
@@ -101,11 +109,6 @@ async def discard(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 
 def _path(request: web.Request) -> str:
     return f"/admin/dead-letters/{request.match_info['letter']}"
-
-
-def _href(state: str, reason: str, after: str) -> str:
-    query = {"state": state, "reason": reason, "after": after}
-    return "/admin/dead-letters?" + urlencode({name: text for name, text in query.items() if text})
 
 
 def _text(value: Any) -> str:

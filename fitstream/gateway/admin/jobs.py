@@ -1,17 +1,20 @@
 """Jobs: what waits, runs, has run and failed; cancel and retry."""
 
 from datetime import datetime
-from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
 
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api import jobs as job_views
 from fitstream.gateway.view import words
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.work import KINDS, STATES, JobView, is_moving, job_view
+from fitstream.repo.sorts import JOBS
+
+_PATH = "/admin/jobs"
 
 
 class JobsPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +25,7 @@ class JobsPage(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     states: tuple[str, ...]
     kinds: dict[str, str]
+    sorting: Sorting
     here: str
     is_moving: bool
     first: str | None
@@ -41,21 +45,25 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_jobs(request: web.Request, viewer: Viewer) -> web.StreamResponse:
-    """Jobs, newest first, perhaps of one state or kind."""
+    """Jobs, perhaps of one state or kind."""
     state, kind = request.query.get("state", ""), request.query.get("kind", "")
     state, kind = state if state in STATES else "", kind if kind in KINDS else ""
     after = request.query.get("after", "")
-    found = await reads.jobs(request, state, kind, after)
+    asked = {"state": state, "kind": kind}
+    sorting = sorting_of(request, JOBS, _PATH, asked)
+    asked["sort"] = sorting.asked
+    found = await reads.jobs(request, after=after, **asked)
     page = JobsPage(
         jobs=[job_view(job, viewer.now) for job in found.items],
         state=state,
         kind=kind,
         states=STATES,
         kinds={name: words.job_kind(name) for name in KINDS},
-        here=_href(state, kind, after),
+        sorting=sorting,
+        here=href(_PATH, **asked, after=after),
         is_moving=is_moving(found.items),
-        first=_href(state, kind, "") if after else None,
-        following=_href(state, kind, found.next) if found.next else None,
+        first=href(_PATH, **asked) if after else None,
+        following=href(_PATH, **asked, after=found.next) if found.next else None,
     )
     return html(request, "admin/jobs.html", viewer.shell("jobs"), page)
 
@@ -89,11 +97,6 @@ async def retry_job(request: web.Request, _: Viewer) -> web.StreamResponse:
 
 def _back(request: web.Request) -> web.Response:
     return see(f"/admin/jobs/{request.match_info['job']}")
-
-
-def _href(state: str, kind: str, after: str) -> str:
-    query = {"state": state, "kind": kind, "after": after}
-    return "/admin/jobs?" + urlencode({name: text for name, text in query.items() if text})
 
 
 def _facts(values: dict[str, object]) -> list[tuple[str, str]]:

@@ -18,12 +18,15 @@ from fitstream.gateway.admin.chosen import (
     text_of,
 )
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api import programs as views
 from fitstream.gateway.api.answers import cursor
 from fitstream.gateway.api.programs import CreateKey
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
+from fitstream.repo.sorts import KEYS
 
+_PATH = "/admin/keys"
 _SAID = {"ended": "The key has ended. Programs that use it are refused within seconds."}
 _TEXTS = {"name": "give the key a name of at most 256 letters", "scopes": "choose what it may do"}
 
@@ -37,6 +40,8 @@ class KeysPage(msgspec.Struct, frozen=True, kw_only=True):
     programmes: list[Programme]
     may_all: bool
     earliest: date
+    search: str
+    sorting: Sorting
     first: str | None
     following: str | None
     said: str = ""
@@ -92,6 +97,9 @@ async def _page(
     request: web.Request, viewer: Viewer, chosen: list[str] | None = None, **more: str
 ) -> web.StreamResponse:
     found, following = await views.keys_page(request)
+    search = request.query.get("search", "")
+    sorting = sorting_of(request, KEYS, _PATH, {"search": search})
+    asked = {"search": search, "sort": sorting.asked}
     page = KeysPage(
         keys=found,
         scopes={name: text for name, text in SCOPE_WORDS.items() if name != "profile"},
@@ -99,8 +107,10 @@ async def _page(
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
         earliest=viewer.now.date(),
-        first="/admin/keys" if request.query.get("after") else None,
-        following=f"/admin/keys?after={cursor(following)}" if following else None,
+        search=search,
+        sorting=sorting,
+        first=href(_PATH, **asked) if request.query.get("after") else None,
+        following=href(_PATH, **asked, after=cursor(following)) if following else None,
         **more,
     )
     status = 422 if page.error else 200

@@ -81,7 +81,7 @@ async def show_live(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 
 async def _overview(request: web.Request, viewer: Viewer, is_live: bool) -> Overview:
     found = await reads.pipeline(request)
-    recent = (await reads.jobs(request, "", "", "")).items[:_JOBS_SHOWN]
+    recent = (await reads.jobs(request)).items[:_JOBS_SHOWN]
     attention = attention_of(found)
     looks = request.app[LOOKS]
     return Overview(

@@ -14,18 +14,21 @@ from fitstream.gateway.admin.chosen import (
     text_of,
 )
 from fitstream.gateway.admin.door import Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api import second_factors as factor_views
 from fitstream.gateway.api import staff as views
 from fitstream.gateway.api.answers import cursor
 from fitstream.gateway.api.staff import CreateStaff, PatchStaff
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.view.templates import html, see
+from fitstream.repo.sorts import STAFF
 
 ROLES = {
     "admin": "Administrator: everything",
     "support": "Support: looks, helps with devices",
     "analyst": "Analyst: data and models, no names",
 }
+_PATH = "/admin/people"
 _SAID = {
     "changed": "The rights are changed. Sessions under the old ones have ended.",
     "disabled": "The account is disabled, and its sessions have ended.",
@@ -43,6 +46,8 @@ class PeoplePage(msgspec.Struct, frozen=True, kw_only=True):
     roles: dict[str, str]
     programmes: list[Programme]
     may_all: bool
+    search: str
+    sorting: Sorting
     first: str | None
     following: str | None
     said: str = ""
@@ -102,14 +107,19 @@ async def _page(
     request: web.Request, viewer: Viewer, status: int = 200, **more: str
 ) -> web.StreamResponse:
     found, following = await views.staff_page(request)
+    search = request.query.get("search", "")
+    sorting = sorting_of(request, STAFF, _PATH, {"search": search})
+    asked = {"search": search, "sort": sorting.asked}
     page = PeoplePage(
         people=found,
         own_id=viewer.account_id,
         roles=ROLES,
         programmes=await programmes_of(request),
         may_all=request[PRINCIPAL].programmes is None,
-        first="/admin/people" if request.query.get("after") else None,
-        following=f"/admin/people?after={cursor(following)}" if following else None,
+        search=search,
+        sorting=sorting,
+        first=href(_PATH, **asked) if request.query.get("after") else None,
+        following=href(_PATH, **asked, after=cursor(following)) if following else None,
         **more,
     )
     return html(request, "admin/people.html", viewer.shell("people"), page, status)

@@ -70,10 +70,10 @@ async def customer(request: web.Request) -> Customer:
     return await ask(request, customer_views.get_customer, Customer)
 
 
-async def customers(request: web.Request, search: str, only: str, after: str) -> Items[Customer]:
-    """A page of customers."""
-    query = {"search": search, "filter": only, "after": after, "limit": "50"}
-    return await ask(request, customer_views.list_customers, Items[Customer], **query)
+async def customers(request: web.Request, **query: str) -> Items[Customer]:
+    """A page of customers; takes `search`, `filter`, `sort`, `after`."""
+    view = customer_views.list_customers
+    return await ask(request, view, Items[Customer], limit="50", **query)
 
 
 async def devices(request: web.Request) -> list[Device]:
@@ -190,10 +190,9 @@ async def _or_none(found: Awaitable[T]) -> T | None:
         return None
 
 
-async def jobs(request: web.Request, state: str, kind: str, after: str) -> Items[Job]:
-    """A page of jobs, newest first."""
-    query = {"state": state, "kind": kind, "after": after, "limit": "30"}
-    return await ask(request, job_views.list_jobs, Items[Job], **query)
+async def jobs(request: web.Request, **query: str) -> Items[Job]:
+    """A page of jobs; takes `state`, `kind`, `sort`, `after`."""
+    return await ask(request, job_views.list_jobs, Items[Job], limit="30", **query)
 
 
 async def job(request: web.Request) -> Job:
@@ -201,10 +200,9 @@ async def job(request: web.Request) -> Job:
     return await ask(request, job_views.get_job, Job)
 
 
-async def dead_letters(request: web.Request, state: str, reason: str, after: str) -> DeadLetters:
-    """A page of dead letters, newest first."""
-    query = {"state": state, "reason": reason, "after": after, "limit": "30"}
-    return await ask(request, letter_views.list_dead_letters, DeadLetters, **query)
+async def dead_letters(request: web.Request, **query: str) -> DeadLetters:
+    """A page of dead letters; takes `state`, `reason`, `sort`, `after`."""
+    return await ask(request, letter_views.list_dead_letters, DeadLetters, limit="30", **query)
 
 
 async def dead_letter(request: web.Request) -> DeadLetter:

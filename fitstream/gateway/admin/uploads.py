@@ -11,6 +11,7 @@ from fitstream.errors import Rejected
 from fitstream.gateway import policy, uploading
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import COOKIES, Viewer
+from fitstream.gateway.admin.sorting import Sorting, href, sorting_of
 from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.api import mappings as mapping_views
 from fitstream.gateway.api import uploads as upload_views
@@ -57,6 +58,7 @@ class UploadsPage(msgspec.Struct, frozen=True, kw_only=True):
     is_moving: bool
     may_send: bool
     lowest: int
+    sorting: Sorting
     here: str
     first: str | None
     following: str | None
@@ -192,6 +194,9 @@ async def _list_page(request: web.Request, error: str = "") -> UploadsPage:
     chosen = programme if programme in programmes else (programmes or ["default"])[0]
     kept = await _kept(request, chosen)
     base = f"/admin/customers/{customer}/uploads" if customer else "/admin/uploads"
+    asked = {"state": state, "search": search}
+    sorting = sorting_of(request, UPLOADS, base, asked)
+    asked["sort"] = sorting.asked
     return UploadsPage(
         uploads=[upload_view(upload) for upload in found],
         state=state,
@@ -204,9 +209,10 @@ async def _list_page(request: web.Request, error: str = "") -> UploadsPage:
         may_send=policy.may("admin:create_upload", request[PRINCIPAL]),
         lowest=LOWEST,
         search=search,
-        here=_href(base, state=state, search=search, after=place),
-        first=_href(base, state=state, search=search) if place else None,
-        following=_href(base, state=state, search=search, after=following) if following else None,
+        sorting=sorting,
+        here=href(base, **asked, after=place),
+        first=href(base, **asked) if place else None,
+        following=href(base, **asked, after=following) if following else None,
         error=error,
     )
 
@@ -252,11 +258,6 @@ def _following(home: str, outcome: str, cursor: str | None) -> str | None:
 
 def _search(request: web.Request) -> str:
     return request.query.get("search", "").strip()[:200]
-
-
-def _href(base: str, **query: str | None) -> str:
-    given = {name: text for name, text in query.items() if text}
-    return f"{base}?{urlencode(given)}" if given else base
 
 
 def _path(upload_id: str) -> str:
