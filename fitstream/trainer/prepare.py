@@ -49,7 +49,7 @@ def prepare(
     recipe: Recipe,
     kernel: Kernel | None = None,
 ) -> Prepared:
-    """Kernel and cohort of a target, chosen without its test days.
+    """Kernel and cohort of a target, chosen without the days of the gate and of the test.
 
     A `kernel` that was chosen before is taken as it is: choosing is most of the work.
     """
@@ -69,9 +69,10 @@ def prepare(
 
 
 def recent(split: Split, days: int) -> list[Issue]:
-    """The last days of each customer before the test, with some history of their own."""
+    """The last days of each customer that a kernel is chosen by, with some history of their own:
+    never those of the gate, which judge what stands on it."""
     own: dict[str, list[Issue]] = {}
-    for issue in (*split.train, *split.validation):
+    for issue in (*split.train, *split.stop):
         own.setdefault(issue.customer_id, []).append(issue)
     kept = (sorted(issues)[MIN_KERNEL_HISTORY:][-days:] for _, issues in sorted(own.items()))
     return [issue for issues in kept for issue in issues]

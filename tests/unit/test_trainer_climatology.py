@@ -14,6 +14,7 @@ from fitstream.trainer.models.climatology import (
     choose_kernel,
     own_history,
     pooled,
+    predict_kernels,
     predict_own,
 )
 from fitstream.trainer.models.kernel import (
@@ -55,6 +56,25 @@ def test_weighted_quantiles_are_those_of_the_slow_way(keys: int, seed: int, rows
             else:
                 slow = slow_quantile(values[row, :n], weights[row, :n], level)
                 assert found[row, at] == pytest.approx(slow, abs=1e-6)
+
+
+def test_weights_of_several_kernels_behind_each_other_give_each_its_own_quantiles() -> None:
+    rng = np.random.default_rng(0)
+    values = np.sort(rng.random((7, 45)).astype(np.float32), axis=1)
+    weights, count = rng.random((3, 7, 45)), rng.integers(0, 46, 7)
+    weights[:, np.arange(45) >= count[:, None]] = 0
+    alone = [weighted_quantiles(values, each, count, LEVELS) for each in weights]
+    together = weighted_quantiles(values, weights.reshape(21, 45), count, LEVELS)
+    np.testing.assert_allclose(together.reshape(3, 7, -1), alone, rtol=1e-6)
+
+
+def test_kernels_that_share_their_work_forecast_as_each_would_alone() -> None:
+    series = make_series(days=20)
+    windows = make_windows({"a": series}, Look("steps", Reach(8, 2)), [Issue("a", 15, 15)])
+    kernels = [even_kernel(sd) for sd in (0.7, 1.5, 4.0)]
+    together = predict_kernels(kernels, windows)
+    alone = [predict_own(kernel, windows) for kernel in kernels]
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-4)
 
 
 def test_quantiles_of_one_value_are_that_value_whatever_its_weight() -> None:

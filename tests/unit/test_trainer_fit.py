@@ -29,10 +29,11 @@ from fitstream.trainer.models.blend import Member
 from fitstream.trainer.models.calibration import calibrate
 from fitstream.trainer.models.kernel import Kernel
 from fitstream.trainer.models.network import make_network
-from fitstream.trainer.prepare import thin
+from fitstream.trainer.prepare import recent, thin
 from fitstream.trainer.recipe import Recipe, recipe_hash
 from fitstream.trainer.report import CohortRun
 from fitstream.trainer.search import new_trial, next_trials, trial_of, trials_of
+from fitstream.trainer.splits import split_target
 from fitstream.trainer.training import (
     Fit,
     Task,
@@ -278,6 +279,14 @@ def test_calibrated_quantiles_are_exceeded_as_often_as_they_say() -> None:
         assert least < (truth > found[..., 2]).mean() < most
         assert least < (truth < found[..., 0]).mean() < most
     assert (found[..., 0] < narrow[..., 0]).all()
+
+
+def test_no_day_of_the_gate_or_the_test_chooses_the_kernel() -> None:
+    split = split_target(COHORT, "steps", 3)
+    chosen_by = set(recent(split, 14))
+    assert chosen_by
+    assert chosen_by <= {*split.train, *split.stop}
+    assert not chosen_by & {*split.gate, *split.test}
 
 
 def test_thinned_issues_keep_both_ends_and_their_order() -> None:

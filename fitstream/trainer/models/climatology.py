@@ -99,32 +99,43 @@ class PlainClimatology:
         near = np.abs(np.arange(windows.reach.width) - windows.reach.slots) <= 2
         table = np.zeros((PARTS, windows.reach.all_keys + 1), np.float32)  # (part, key)
         table[:, : windows.reach.keys] = np.tile(near, windows.reach.days)
-        tables = np.broadcast_to(table, (len(windows), *table.shape))
-        return fill_from_pool(_predict(tables, windows, 0.0), self.pool[windows.target], windows)
+        tables = np.broadcast_to(table[..., None], (len(windows), *table.shape, 1))
+        return fill_from_pool(_predict(tables, windows, 0.0)[0], self.pool[windows.target], windows)
 
 
 def predict_own(kernel: Kernel, windows: Windows) -> Floats:
     """(n, 96, 4): from own history and the cohort's like it; NaN where a slot has no value."""
-    n, keys = len(windows), windows.reach.all_keys
-    tables = np.zeros((n, PARTS, keys + 1), np.float32)  # the last key: what was not measured
-    tables[..., :keys] = key_weights(kernel, windows.weekday, windows.reach)
-    return _predict(tables, windows, kernel.blur)
+    (forecast,) = predict_kernels([kernel], windows)
+    return forecast
+
+
+def predict_kernels(kernels: Sequence[Kernel], windows: Windows) -> list[Floats]:
+    """(n, 96, 4) each: as `predict_own` by each of some kernels of the same `blur`; what does not
+    depend on the kernel is done once."""
+    shape = (len(windows), PARTS, windows.reach.all_keys + 1, len(kernels))
+    tables = np.zeros(shape, np.float32)  # the last key: what was not measured
+    for number, kernel in enumerate(kernels):
+        tables[:, :, :-1, number] = key_weights(kernel, windows.weekday, windows.reach)
+    return list(_predict(tables, windows, kernels[0].blur))
 
 
 def _predict(tables: Floats, windows: Windows, blur: float) -> Floats:
-    n, keys = len(windows), windows.reach.all_keys
+    """(kernel, n, 96, 4) under the weights of keys (n, part, key, kernel)."""
+    n, keys, kernels = len(windows), windows.reach.all_keys, tables.shape[-1]
     levels = blurred_levels(LEVELS, blur)
-    out = np.empty((n, SLOTS, OUTPUTS), np.float32)
-    weights = np.empty((PARTS, _PART_SLOTS, keys), np.float32)
+    out = np.empty((kernels, n, SLOTS, OUTPUTS), np.float32)
+    weights = np.empty((PARTS, _PART_SLOTS, keys, kernels), np.float32)
     for i in range(n):  # one window at a time stays in the cache: four at once take twice as long
-        own, flat, count = windows.keys[i], weights.reshape(SLOTS, keys), windows.count[i]
+        own = windows.keys[i]
         order = numbers_of(own).reshape(PARTS, _PART_SLOTS, keys)
-        for part in range(PARTS):
-            np.take(tables[i, part], order[part], out=weights[part], mode="clip")
+        for part in range(PARTS):  # the weights of all kernels lie beside each other: one look-up
+            np.take(tables[i, part], order[part], axis=0, out=weights[part], mode="clip")
+        flat = weights.reshape(SLOTS * keys, kernels).T.reshape(kernels * SLOTS, keys)
         values = values_of(own, windows.target)
-        quantiles = weighted_quantiles(values, flat, count, levels)
-        out[i, :, :-1] = quantiles.reshape(SLOTS, len(LEVELS), -1).mean(axis=2)
-        out[i, :, -1] = weighted_mean(values, flat)
+        quantiles = weighted_quantiles(values, flat, windows.count[i], levels)
+        out[:, i, :, :-1] = quantiles.reshape(kernels, SLOTS, len(LEVELS), -1).mean(axis=3)
+        for kernel, each in enumerate(flat.reshape(kernels, SLOTS, keys)):
+            out[kernel, i, :, -1] = weighted_mean(values, each)
     return out
 
 

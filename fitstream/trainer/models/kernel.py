@@ -18,11 +18,11 @@ from fitstream.trainer.windows import SATURDAY, Reach
 Doubles = npt.NDArray[np.float64]
 Parts = tuple[float, ...]  # one for each part of the day
 PARTS = 6
-_BLOCK = 8
-_BEFORE = np.tril(np.ones((_BLOCK, _BLOCK), np.float32), -1)  # what lies before each lane
+_BLOCK = 16
+_BEFORE = np.tril(np.ones((_BLOCK + 1, _BLOCK), np.float32), -1)  # what lies before each lane
 _THROUGH = np.triu(np.ones((_BLOCK, _BLOCK), np.float32))  # sums through each lane, in columns
-_ONES = np.ones(_BLOCK, np.int64)
-_MIDDLE = _BEFORE + np.float32(0.5) * np.eye(_BLOCK, dtype=np.float32)
+_ONES = np.ones(_BLOCK, np.float32)
+_MIDDLE = _BEFORE[:-1] + np.float32(0.5) * np.eye(_BLOCK, dtype=np.float32)
 
 
 class Kernel(msgspec.Struct, frozen=True):
@@ -102,8 +102,11 @@ def weighted_quantiles(
 
     Each value sits at the middle of its weight, between two neighbours it is linear. Only the first
     `count` (row,) of a row were measured, the weights behind them are 0; NaN for a row of none.
+    Weights of several kernels may stand behind each other, (kernel · row, K), and so do the
+    quantiles then.
     """
-    rows, keys = values.shape
+    rows, keys = weights.shape
+    count = np.tile(count, rows // len(count))
     start = np.arange(rows + 1) * keys  # (row + 1,)
     first, last = start[:-1], start[:-1] + np.maximum(count - 1, 0)  # (row,) each
     run = _Run(weights)
@@ -116,7 +119,9 @@ def weighted_quantiles(
     gap = run.middle(other) - p_near
     gap[gap == 0] = np.inf
     share = np.minimum(np.maximum((at - p_near) / gap, 0), 1)  # (row, level)
-    v_near, v_other = (values.reshape(-1)[place].astype(np.float64) for place in (near, other))
+    v_near, v_other = (
+        np.take(values, place % values.size).astype(float) for place in (near, other)
+    )
     out: Doubles = v_near + share * (v_other - v_near)  # (row, level)
     out[count == 0] = np.nan
     return out
@@ -125,24 +130,26 @@ def weighted_quantiles(
 class _Run:
     """Running sums of all rows behind each other, so that one search serves all of them.
 
-    Kept per block of eight, because a sum of every key is what a forecast would spend its time on;
-    inside a block they come from a small product of matrices.
+    Kept per block of sixteen, because a sum of every key is what a forecast would spend its time
+    on; inside a block they come from a small product of matrices.
     """
 
     def __init__(self, weights: Floats | Doubles) -> None:
         flat = weights.reshape(-1)
-        padded = np.concatenate([flat, np.zeros(_BLOCK - len(flat) % _BLOCK, flat.dtype)])
-        self._blocks = padded.reshape(-1, _BLOCK)  # (block, 8)
+        if short := -len(flat) % _BLOCK:
+            flat = np.concatenate([flat, np.zeros(short, flat.dtype)])
+        self._blocks = flat.reshape(-1, _BLOCK)  # (block, 16)
         sums = self._blocks @ np.ones(_BLOCK, flat.dtype)  # (block,)
         self._ends = np.cumsum(sums, dtype=np.float64)  # (block,)
         self._starts = np.concatenate([[0.0], self._ends[:-1]])  # (block,)
 
     def search(self, at: Doubles) -> Ints:
         """First place whose running sum reaches `at`, of any shape."""
-        block = np.minimum(np.searchsorted(self._ends, at.reshape(-1)), len(self._ends) - 1)
-        inside = self._blocks[block] @ _THROUGH  # (place, 8)
-        short = inside < (at.reshape(-1) - self._starts[block])[:, None]  # (place, 8)
-        lane = np.minimum(short @ _ONES, _BLOCK - 1)
+        flat = at.reshape(-1)
+        block = np.minimum(np.searchsorted(self._ends, flat), len(self._ends) - 1)
+        inside = self._lanes(block) @ _THROUGH  # (place, 16)
+        short = inside < (flat - self._starts[block])[:, None]  # (place, 16)
+        lane = np.minimum(short.astype(np.float32) @ _ONES, _BLOCK - 1).astype(np.int64)
         place: Ints = (block * _BLOCK + lane).reshape(at.shape)
         return place
 
@@ -155,10 +162,14 @@ class _Run:
         return self._partial(place, _MIDDLE)
 
     def _partial(self, place: Ints, shares: Floats) -> Doubles:
-        block, lane = place // _BLOCK, place % _BLOCK
-        inside = np.einsum("...b,...b->...", self._blocks[block], shares[lane])
-        partial: Doubles = self._starts[block] + inside
+        block = np.minimum(place // _BLOCK, len(self._ends) - 1)  # the end of all is a place too
+        lanes, known = self._lanes(block), np.take(shares, place - block * _BLOCK, axis=0)
+        partial: Doubles = self._starts[block] + np.einsum("...b,...b->...", lanes, known)
         return partial
+
+    def _lanes(self, block: Ints) -> Floats:
+        lanes: Floats = np.take(self._blocks, block, axis=0)
+        return lanes
 
 
 def weighted_mean(values: Floats, weights: Floats | Doubles) -> Doubles:
