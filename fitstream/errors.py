@@ -4,6 +4,8 @@ Must not know about HTTP, topics or exit codes: `gateway/middlewares.py`, the co
 `cli.py` each turn a kind into their own answer.
 """
 
+import math
+
 
 class FitstreamError(Exception):
     """Root of the kinds; never raised itself."""
@@ -68,7 +70,7 @@ class TooMany(FitstreamError):
     """The caller asks more often than allowed; it may ask again after `retry_after_s`."""
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__("too many requests; slow down and spread them")
+        super().__init__(f"that was tried too often; wait {_span(retry_after_s)}, then try again")
         self.retry_after_s = retry_after_s
 
 
@@ -81,3 +83,10 @@ class Halted(FitstreamError):
     def __init__(self, message: str, code: str = "halted") -> None:
         super().__init__(message)
         self.code = code
+
+
+def _span(seconds: float) -> str:
+    """A wait in whole seconds, or minutes: never shorter than it is."""
+    whole = max(1, math.ceil(seconds))
+    count, unit = (whole, "second") if whole < 120 else (math.ceil(whole / 60), "minute")
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

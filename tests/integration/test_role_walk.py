@@ -356,7 +356,7 @@ async def visit(http: ClientSession, world: World, caller: Caller) -> list[str]:
         if expected == "passed" and name in LEFT_OUT:
             continue
         status, text = await show(http, world, caller, (method, path))
-        is_refused = "may not call this route" in text
+        is_refused = "Not for this account" in text
         met = {303: "401", 404: "404"}.get(status, "403" if is_refused else "passed")
         if expected == "passed" and status in (303, 404):
             met = "passed"  # a form that has done its work, or a thing that is not there

@@ -85,9 +85,13 @@ def test_a_kind_that_is_new_is_still_readable() -> None:
         (NotFound("customer x"), 404, "Customer x was not found"),
         (Rejected("weak_password", "a password needs 10", 422), 422, "A password needs 10."),
         (Conflict("done", "the job has already ended"), 409, "The job has already ended."),
-        (TooMany(3), 429, "Too many requests"),
+        (TooMany(0.2), 429, "tried too often; wait 1 second, then try again."),
+        (TooMany(2.1), 429, "wait 3 seconds,"),
+        (TooMany(119.5), 429, "wait 2 minutes,"),
+        (Rejected("forbidden", "this key may not call this route", 403), 403, "This account may"),
+        (Rejected("bad_filter", "`sort` is one of x", 400), 400, "Open the list anew."),
         (Unavailable("postgres"), 503, "The database does not answer"),
-        (Unavailable("the API"), 503, "The API does not answer"),
+        (Unavailable("the API"), 503, "Our service does not answer"),
     ],
 )
 def test_every_kind_of_error_is_a_page_with_its_status(

@@ -16,18 +16,18 @@ from fitstream.repo.paging import Order, Sorts
 _WORDS = {
     "created_at": ("Oldest first", "Newest first"),
     "at": ("Oldest first", "Newest first"),
-    "parked_at": ("Parked first", "Parked last"),
+    "parked_at": ("Oldest first", "Newest first"),
     "name": ("Name, from A", "Name, from Z"),
     "external_id": ("External id, from A", "External id, from Z"),
     "email": ("E-mail, from A", "E-mail, from Z"),
-    "last_contact_at": ("Silent the longest", "Last contact first"),
+    "last_contact_at": ("Silent the longest", "Latest contact first"),
     "role": ("Role, from A", "Role, from Z"),
     "expires_at": ("Ends the soonest", "Ends the latest"),
     "size": ("Smallest first", "Largest first"),
-    "done_at": ("Done first", "Done last"),
+    "done_at": ("Ended the longest ago", "Ended last"),
     "kind": ("Kind, from A", "Kind, from Z"),
     "reason": ("Reason, from A", "Reason, from Z"),
-    "settled_at": ("Settled first", "Settled last"),
+    "settled_at": ("Settled the longest ago", "Settled last"),
     "action": ("Action, from A", "Action, from Z"),
 }
 _FALLING_FIRST = {

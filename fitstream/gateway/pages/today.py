@@ -43,6 +43,7 @@ class TodayPage(msgspec.Struct, frozen=True, kw_only=True):
     kcal: Chart | None
     kcal_total: float | None
     missing: list[str]
+    is_new: bool
     has_history: bool
     remaining: RemainingView | None
 
@@ -55,6 +56,7 @@ async def show_today(request: web.Request, viewer: Viewer) -> web.StreamResponse
     found = await viewer.client.hours(viewer.customer.id, day)
     devices = await viewer.client.devices(viewer.customer.id)
     through = local.hour if is_today else None
+    is_new = found.last_slot is None and all(device.removed_at for device in devices)
     page = TodayPage(
         heading=greeting(local.hour) if is_today else words.long_day(day),
         day=day,
@@ -69,7 +71,8 @@ async def show_today(request: web.Request, viewer: Viewer) -> web.StreamResponse
         heart_rate=_heart_rate(found, is_today),
         kcal=_chart(found, "calories_kcal", "kcal"),
         kcal_total=day_total(found.items, "calories_kcal"),
-        missing=missing(found, devices, viewer.now) if is_today else [],
+        missing=missing(found, devices, viewer.now) if is_today and not is_new else [],
+        is_new=is_new,
         has_history=bool(found.items or found.usual or found.last_slot),
         remaining=await _remaining(viewer) if is_today else None,
     )

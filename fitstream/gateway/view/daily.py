@@ -65,7 +65,7 @@ def missing(found: HoursOfDay, devices: Sequence[Device], now: datetime) -> list
     """What is missing today and the cheapest way to complete it."""
     active = [device for device in devices if device.removed_at is None]
     if not active:
-        return ["No device is paired with you yet. Ask your programme to add one."]
+        return ["No device is paired with you yet. Add one, and your days go on."]
     name = f"“{active[0].name}”" if len(active) == 1 else "None of your devices"
     if found.last_slot is None:
         return [f"{name} has not sent anything yet. Wear it, then open its app to sync."]

@@ -11,9 +11,14 @@ _SERVICES = {
     "postgres": "The database",
     "kafka": "Kafka",
     "s3": "The archive",
-    "the API": "The API",
+    "the API": "Our service",
 }
 _OUR_FAULT = "This is our fault, not yours. Try again; if it stays, tell us the number below."
+_CLOSED = (
+    "This account may not see this page, or not do what was asked. An administrator of your"
+    " programme can give it the right."
+)
+_UNFIT = "This address asks for something that its list does not have. Open the list anew."
 
 
 class ErrorPage(msgspec.Struct, frozen=True):
@@ -39,6 +44,10 @@ def problem_of(error: FitstreamError, home: str) -> Problem:
         case NotFound():
             text = capital(f"{error}: it may have been removed, or the address has a typing error")
             return Problem(ErrorPage("Not found", text, home), 404)
+        case Rejected(code="forbidden" | "insufficient_scope"):
+            return Problem(ErrorPage("Not for this account", _CLOSED, home), error.status)
+        case Rejected(code="bad_filter" | "bad_cursor" | "bad_limit"):
+            return Problem(ErrorPage("That did not work", _UNFIT, home), error.status)
         case Rejected():
             return Problem(ErrorPage("That did not work", sentence_of(error), home), error.status)
         case Conflict():
