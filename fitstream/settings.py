@@ -120,12 +120,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     train_timeout_s: Positive = 3600.0
     train_share_from_s: Positive = 15.0
     train_memory_bytes: Count = 4_294_967_296
+    train_customers_max: Count = 1000
     train_device: Literal["auto", "cpu", "cuda"] = "auto"
     customer_runs_at_once: Annotated[int, Meta(ge=0)] = 0
     forecast_timeout_s: Positive = 600.0
     today_refresh_s: Positive = 900.0
     train_threads: Count = 1
     nightly_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 0
+    night_forecast_after_s: Annotated[float, Meta(ge=0, le=43_200)] = 1200.0
     worker_queues: str = "train,forecast,light,uploads,mail"
 
     # Uploads

@@ -11,7 +11,7 @@ import numpy as np
 from fitstream.clock import DAY_SLOTS, slot_of
 from fitstream.events import SampleColumns
 from fitstream.ids import new_id
-from fitstream.repo import customers, jobs, models
+from fitstream.repo import customers, forecasts, jobs, models
 from fitstream.repo.customers import Programme
 from fitstream.repo.database import Repo
 from fitstream.repo.jobs import NewJob
@@ -115,3 +115,30 @@ async def do_job(
         done = await jobs.get_job(db, job_id)
     assert done.state == "succeeded"
     return done.result
+
+
+class Study:
+    """A programme with a model and its walkers, and the jobs of both."""
+
+    def __init__(self, given: tuple[Repo, Store, Settings], made: tuple[Programme, str]) -> None:
+        self.repo, self.store, self.settings = given
+        self.programme, self.model_id = made
+        self.number = self.programme.programme_no
+
+    async def do(self, task: Any, now: datetime, **payload: Any) -> dict[str, Any]:
+        """Runs the task in the minute before `now`."""
+        about = {"programme_no": self.number, "payload": payload}
+        before = now - timedelta(minutes=1)
+        return await do_job(self.repo, self.store, self.settings, task, now=before, **about)
+
+    async def walker(self, until: datetime, days: int, seed: int = 1) -> LedgerWearer:
+        return await new_walker(self.repo, self.programme, until, days, seed)
+
+    async def latest(self, who: LedgerWearer, horizon: Any, target: str = "steps") -> Any:
+        async with self.repo.connection() as db:
+            return await forecasts.latest_forecast(db, who.customer_no, target, horizon)
+
+    async def past(self, who: LedgerWearer, horizon: Any = "96") -> list[Any]:
+        async with self.repo.connection() as db:
+            about = (who.customer_no, ("steps", horizon), None, 50)
+            return await forecasts.past_forecasts(db, *about)

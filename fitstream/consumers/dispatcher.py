@@ -6,7 +6,9 @@ Any number may run: every plan is one row with a dedupe key, and a ring too many
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
+from fitstream.consumers.nights import Night, nights_at
 from fitstream.consumers.training_plans import plan_training
 from fitstream.crash import crash_point
 from fitstream.errors import Unavailable
@@ -19,7 +21,8 @@ from fitstream.repo.jobs import FinishedWeek, NewJob
 from fitstream.settings import Settings
 
 log = get(__name__)
-_WEEKLY = 1  # on Mondays the night's forecasts reach a week ahead
+_MONDAY = 1  # when the night's forecasts reach a week ahead
+_NIGHTS_EVERY_S = 300
 
 
 class Dispatcher:
@@ -29,7 +32,7 @@ class Dispatcher:
         self._repo = repo
         self._doorbell = doorbell
         self._settings = settings
-        self._today_looked_at = -1
+        self._today_looked_at = self._nights_looked_at = -1
 
     async def run(self, stop: asyncio.Event) -> None:
         """Polls the job table; an outage of Postgres or Redis is waited out."""
@@ -51,6 +54,7 @@ class Dispatcher:
             await plan_training(db, settings, finished, now)
             await self._folders(db)
             await self._nightly(db, now)
+            await self._nights(db, now)
             await self._today(db, now)
 
     async def ring_due(self) -> int:
@@ -98,24 +102,15 @@ class Dispatcher:
             await jobs.insert_job(db, new)
 
     async def _nightly(self, db: Db, now: datetime) -> None:
-        """Forecasts for everybody and scores of past ones, upkeep and collection, once a day."""
+        """Scores of past forecasts, upkeep and collection, once a day."""
         if now.hour < self._settings.nightly_hour_utc:
             return
         day = now.date().isoformat()
-        horizons = ["96", "672"] if now.isoweekday() == _WEEKLY else ["96"]
         for kind in ("upkeep", "collect_orphans"):
             await jobs.insert_job(db, NewJob(kind=kind, queue="light", dedupe_key=f"{kind}:{day}"))
         for programme_no in await jobs.programmes(db):
             if await models.champion(db, programme_no) is None:
                 continue
-            new = NewJob(
-                kind="forecast",
-                queue="forecast",
-                dedupe_key=f"forecast:{programme_no}:nightly:{day}",
-                payload={"customers": None, "horizons": horizons},
-                programme_no=programme_no,
-            )
-            await jobs.insert_job(db, new)
             score = NewJob(
                 kind="score_forecasts",
                 queue="light",
@@ -123,6 +118,19 @@ class Dispatcher:
                 programme_no=programme_no,
             )
             await jobs.insert_job(db, score)
+
+    async def _nights(self, db: Db, now: datetime) -> None:
+        """Forecasts for everybody once a day, after midnight where they live; looked at every few
+        minutes, and made up for where nobody looked that night."""
+        round_no = int(now.timestamp() // _NIGHTS_EVERY_S)
+        if round_no == self._nights_looked_at:
+            return
+        self._nights_looked_at = round_no
+        homes = await forecasts.homes(db)
+        for programme_no, own in groupby(homes, key=lambda home: home.programme_no):
+            zones = [home.zone for home in own]
+            for night in nights_at(now, zones, self._settings.night_forecast_after_s):
+                await jobs.insert_job(db, _night_forecast(programme_no, night))
 
     async def _today(self, db: Db, now: datetime) -> None:
         """The rest of today again where something has come in; once per round and programme."""
@@ -139,6 +147,17 @@ class Dispatcher:
                 programme_no=programme.programme_no,
             )
             await jobs.insert_job(db, new)
+
+
+def _night_forecast(programme_no: int, night: Night) -> NewJob:
+    horizons = ["96", "672"] if night.day.isoweekday() == _MONDAY else ["96"]
+    return NewJob(
+        kind="forecast",
+        queue="forecast",
+        dedupe_key=f"forecast:{programme_no}:night:{night.day}:{night.start_slot}",
+        payload={"customers": None, "zones": night.zones, "horizons": horizons},
+        programme_no=programme_no,
+    )
 
 
 def _now(settings: Settings) -> datetime:

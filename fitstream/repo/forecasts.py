@@ -14,7 +14,8 @@ HORIZONS: tuple[Horizon, ...] = get_args(Horizon)
 
 
 class ForecastCustomer(msgspec.Struct, frozen=True):
-    """Whom to forecast, and their newest rolled week."""
+    """Whom to forecast, their newest rolled week, and how often the week of their last slot has
+    changed so far."""
 
     customer_no: int
     id: str
@@ -22,6 +23,20 @@ class ForecastCustomer(msgspec.Struct, frozen=True):
     last_slot: int
     week: str | None
     version: int | None
+    week_seq: int | None
+
+
+class CustomerNo(msgspec.Struct, frozen=True):
+    """Number of a customer."""
+
+    customer_no: int
+
+
+class Home(msgspec.Struct, frozen=True):
+    """A zone in which customers of a programme are at home."""
+
+    programme_no: int
+    zone: str
 
 
 class NewForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +59,7 @@ class NewForecast(msgspec.Struct, frozen=True, kw_only=True):
     totals: list[dict[str, Any]] = []
     explanation: list[dict[str, Any]] = []
     object_key: str
+    week_seq: int | None = None
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -204,12 +220,18 @@ class DueProgramme(msgspec.Struct, frozen=True):
 
 
 async def forecast_customers(
-    db: Db, programme_no: int, only: Sequence[int] | None
+    db: Db, programme_no: int, only: Sequence[int] | None, zones: Sequence[str] | None = None
 ) -> list[ForecastCustomer]:
-    """Active customers with data, all of them or those with the numbers in `only`."""
-    chosen = None if only is None else list(only)
-    args = (programme_no, chosen)
+    """Active customers with data, all of them or those with the numbers in `only`, at home in
+    `zones`."""
+    chosen = [None if each is None else list(each) for each in (only, zones)]
+    args = (programme_no, *chosen)
     return await fetch(db, ForecastCustomer, "forecasts.forecast_customers", *args)
+
+
+async def homes(db: Db) -> list[Home]:
+    """Zones of the customers who can be forecast, by programme."""
+    return await fetch(db, Home, "forecasts.homes")
 
 
 async def upsert_forecasts(db: Db, new: Sequence[NewForecast]) -> None:
@@ -301,13 +323,21 @@ async def programmes_with_news(db: Db, now: datetime, new_within_s: float) -> li
     return await fetch(db, DueProgramme, "forecasts.programmes_with_news", now, new_within_s)
 
 
-async def customers_with_news(
-    db: Db, programme_no: int, now: datetime, limit: int
-) -> list[ForecastCustomer]:
-    """Active customers with slots of today that their forecast of today has not seen, those
-    waiting longest first."""
+async def customers_with_news(db: Db, programme_no: int, now: datetime, limit: int) -> list[int]:
+    """Numbers of active customers with slots of today that their forecast of today has not seen,
+    also late ones before its start; those waiting longest first."""
     args = (programme_no, now, limit)
-    return await fetch(db, ForecastCustomer, "forecasts.customers_with_news", *args)
+    found = await fetch(db, CustomerNo, "forecasts.customers_with_news", *args)
+    return [each.customer_no for each in found]
+
+
+async def issued_to(
+    db: Db, customers: Sequence[int], horizons: Sequence[Horizon], issued_at: datetime
+) -> set[int]:
+    """Which of the customers have been issued one of the horizons at that very instant."""
+    args = (list(customers), list(horizons), issued_at)
+    found = await fetch(db, CustomerNo, "forecasts.issued_to", *args)
+    return {each.customer_no for each in found}
 
 
 async def forget_issues(db: Db, horizon: Horizon, before: int, limit: int) -> int:

@@ -44,7 +44,8 @@ class DueJob(msgspec.Struct, frozen=True):
 class ClaimedJob(msgspec.Struct, frozen=True):
     """A job with the lease under which it may be worked on.
 
-    `is_taken_over` when the worker before let its lease run out.
+    `is_taken_over` when the worker before let its lease run out. `started_at` is when it was
+    claimed for the first time: all its attempts share it.
     """
 
     id: str
@@ -58,6 +59,7 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     is_taken_over: bool = False
     waits: int = 0
     parent_id: str | None = None
+    started_at: datetime | None = None
 
 
 class Job(msgspec.Struct, frozen=True):

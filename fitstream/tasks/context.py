@@ -40,6 +40,12 @@ class JobContext:
         """The current instant, moved by the test setting for clock jumps."""
         return datetime.now(UTC) + timedelta(seconds=self.settings.clock_offset_s)
 
+    def began(self) -> datetime:
+        """When the first attempt at the job began, by the same clock."""
+        if self.job.started_at is None:
+            return self.now()
+        return self.job.started_at + timedelta(seconds=self.settings.clock_offset_s)
+
     def tell(self, **progress: Any) -> None:
         """Progress as a line that the worker passes on to the job row."""
         sys.stdout.write(msgspec.json.encode(progress).decode() + "\n")

@@ -26,25 +26,34 @@ _CUSTOMERS_PER_JOB = 500
 
 
 async def forecast(context: JobContext) -> None:
-    """Ends with forecasts for each customer of the payload, or for all active ones."""
+    """Ends with forecasts for each customer of the payload, or for all active ones, at home in the
+    zones of the payload where it names some.
+
+    All are issued as of the moment the job first began; an attempt that follows another one leaves
+    out whom that one has published.
+    """
     async with context.repo.connection() as db:
         champion = await models.champion(db, context.programme_no)
         only = context.job.payload.get("customers")
-        wanted = await forecasts.forecast_customers(db, context.programme_no, only)
+        zones = context.job.payload.get("zones")
+        found = await forecasts.forecast_customers(db, context.programme_no, only, zones)
+        wanted = [customer.customer_no for customer in found]
     if champion is None:
         async with context.repo.transaction() as db:
             await jobs.finish_job(db, context.job, "succeeded", {"verdict": "no model yet"})
         return
     if len(wanted) > _CUSTOMERS_PER_JOB:
-        await _share_out(context, [customer.customer_no for customer in wanted])
+        await _share_out(context, wanted)
         return
     model = await load_model(context.store, champion)
-    issued_at = context.now()
-    made = 0
-    for first in range(0, len(wanted), _CUSTOMERS_AT_ONCE):
-        group = wanted[first : first + _CUSTOMERS_AT_ONCE]
+    issued_at = context.began()
+    async with context.repo.connection() as db:
+        done = await forecasts.issued_to(db, wanted, _horizons(context), issued_at)
+    left, made = [number for number in wanted if number not in done], 0
+    for first in range(0, len(left), _CUSTOMERS_AT_ONCE):
+        group = left[first : first + _CUSTOMERS_AT_ONCE]
         made += await _forecast_group(context, (champion, model), group, issued_at)
-        context.tell(phase="forecasting", customers=first + len(group), of=len(wanted))
+        context.tell(phase="forecasting", customers=first + len(group), of=len(left))
     crash_point("worker_before_commit")
     async with context.repo.transaction() as db:
         result = {"customers": len(wanted), "forecasts": made, "model": champion.id}
@@ -81,7 +90,7 @@ async def _share_out(context: JobContext, numbers: list[int]) -> None:
 async def _forecast_group(
     context: JobContext,
     served: tuple[Model, Any],
-    group: list[ForecastCustomer],
+    numbers: list[int],
     issued_at: datetime,
 ) -> int:
     """Forecasts of a few customers, stored in S3 first and then as the latest; how many rows."""
@@ -89,8 +98,10 @@ async def _forecast_group(
     start = slot_end_of(issued_at)
     horizons = _horizons(context)
     most = max(SLOTS[horizon] for horizon in horizons)
-    requests = [await _request(context, customer, (start, most)) for customer in group]
-    own = await own_models(context, (champion, model), [each.customer_no for each in group])
+    async with context.repo.joined("repeatable_read") as db:  # versions and rows of one instant
+        group = await forecasts.forecast_customers(db, context.programme_no, numbers)
+        requests = [await _request(context, customer, (start, most)) for customer in group]
+    own = await own_models(context, (champion, model), numbers)
     found = await asyncio.to_thread(
         _forecast_each, model, own, list(zip(group, requests, strict=True))
     )

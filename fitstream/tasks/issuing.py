@@ -1,11 +1,13 @@
 """A forecast on its way out: rows for Postgres, the object for S3, one issue per horizon."""
 
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
 
 from fitstream.clock import DAY_SLOTS, local_time, slot_start
+from fitstream.errors import Conflict
 from fitstream.repo import forecasts
 from fitstream.repo.forecasts import ForecastCustomer, Horizon, Issue, NewForecast
 from fitstream.tasks.context import JobContext
@@ -33,10 +35,15 @@ async def issue(
 ) -> list[NewForecast]:
     """Rows of all targets, after their object lies in S3; none where nothing can be told."""
     rows = rows_of(customer, found, about)
-    if rows:
-        body = msgspec.json.encode(_body(customer, rows))
-        await context.store.put_new(rows[0].object_key, body, "application/json")
-    return rows
+    if not rows:
+        return []
+    body, key = msgspec.json.encode(_body(customer, rows)), rows[0].object_key
+    try:
+        await context.store.put_new(key, body, "application/json")
+    except Conflict:  # of an attempt that ended before its commit, when other data was there
+        key = f"{key.removesuffix('.json')}-{sha256(body).hexdigest()[:12]}.json"
+        await context.store.put_new(key, body, "application/json")
+    return [msgspec.structs.replace(row, object_key=key) for row in rows]
 
 
 async def publish(db: Any, rows: list[NewForecast], ends: dict[str, int]) -> None:
@@ -92,6 +99,7 @@ def rows_of(customer: ForecastCustomer, found: Forecast, about: About) -> list[N
                 explanation_of(each) for each in found.explained[target] if each.day in days
             ],
             object_key=_key(customer, about),
+            week_seq=customer.week_seq,
         )
         for target, values in found.values.items()
     ]

@@ -30,21 +30,25 @@ class _Rest(NamedTuple):
 
 async def forecast_today(context: JobContext) -> None:
     """Ends with a forecast of the rest of today for each customer who sent something since the one
-    before; a part of them each, where they are many."""
-    now, only = context.now(), context.job.payload.get("customers")
+    before; a part of them each, where they are many.
+
+    Every attempt issues them as of the moment the first one began, and leaves out whom an earlier
+    one has published.
+    """
+    now, only = context.began(), context.job.payload.get("customers")
     async with context.repo.connection() as db:
         champion = await models.champion(db, context.programme_no)
         if only is None:
             args = (context.programme_no, now, _CUSTOMERS_AT_MOST)
-            wanted = await forecasts.customers_with_news(db, *args)
-        else:
-            wanted = await forecasts.forecast_customers(db, context.programme_no, only)
+            only = await forecasts.customers_with_news(db, *args)
+        done = await forecasts.issued_to(db, only, ["today"], now)
+        wanted = [number for number in only if number not in done]
     if champion is None or not wanted:
         verdict = "no model yet" if champion is None else "nothing new"
         async with context.repo.transaction() as db:
             await jobs.finish_job(db, context.job, "succeeded", {"verdict": verdict})
     elif len(wanted) > _CUSTOMERS_PER_JOB:
-        await _share_out(context, [customer.customer_no for customer in wanted])
+        await _share_out(context, wanted)
     else:
         await _forecast_all(context, champion, wanted, now)
 
@@ -67,17 +71,17 @@ async def _share_out(context: JobContext, numbers: list[int]) -> None:
 
 
 async def _forecast_all(
-    context: JobContext, champion: Model, wanted: list[ForecastCustomer], now: datetime
+    context: JobContext, champion: Model, wanted: list[int], now: datetime
 ) -> None:
     model = await load_model(context.store, champion)
     made = 0
     for first in range(0, len(wanted), _CUSTOMERS_AT_ONCE):
         group = wanted[first : first + _CUSTOMERS_AT_ONCE]
-        own = await own_models(context, (champion, model), [each.customer_no for each in group])
+        own = await own_models(context, (champion, model), group)
         rows: list[NewForecast] = []
-        for customer in group:
-            served = own.get(customer.customer_no, OwnBlend(champion.id, model))
-            rows += await _forecast_one(context, served, customer, now)
+        for number in group:
+            served = own.get(number, OwnBlend(champion.id, model))
+            rows += await _forecast_one(context, served, number, now)
         async with context.repo.transaction() as db:
             await publish(db, rows, ends_of(rows))
         made += len(rows)
@@ -89,15 +93,19 @@ async def _forecast_all(
 
 
 async def _forecast_one(
-    context: JobContext, served: OwnBlend, customer: ForecastCustomer, now: datetime
+    context: JobContext, served: OwnBlend, number: int, now: datetime
 ) -> list[NewForecast]:
-    rest = rest_of(customer, now)
-    if rest is None:
-        return []
-    whose = Whose(customer.customer_no, customer.id, customer.zone)
-    span = (rest.start - HISTORY_DAYS * DAY_SLOTS, rest.start)
+    async with context.repo.joined("repeatable_read") as db:  # version and rows of one instant
+        known = await forecasts.forecast_customers(db, context.programme_no, [number])
+        customer = next(iter(known), None)
+        rest = rest_of(customer, now) if customer else None
+        if customer is None or rest is None:
+            return []
+        whose = Whose(customer.customer_no, customer.id, customer.zone)
+        span = (rest.start - HISTORY_DAYS * DAY_SLOTS, rest.start)
+        past = await history(context, whose, span)
     local = local_time(rest.start, customer.zone)
-    moment = Moment(await history(context, whose, span), local.date(), quarter_of(local))
+    moment = Moment(past, local.date(), quarter_of(local))
     found = await asyncio.to_thread(rest_of_today, served.model, moment)
     about = About("today", served.id, now, rest.start, rest.slots, rest.start)
     return await issue(context, customer, found, about)

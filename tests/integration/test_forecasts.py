@@ -12,48 +12,20 @@ from fitstream.clock import DAY_SLOTS, slot_of
 from fitstream.consumers.dispatcher import Dispatcher
 from fitstream.errors import NotFound, Rejected
 from fitstream.repo import forecasts, jobs
-from fitstream.repo.customers import Programme
 from fitstream.repo.database import Repo, open_repo
 from fitstream.settings import Settings
-from fitstream.store import Store, open_store
+from fitstream.store import open_store
 from fitstream.tasks.forecasts import forecast
 from fitstream.tasks.score_forecasts import score_forecasts
 from fitstream.tasks.today import forecast_today
 from tests.conftest import RunningStack
-from tests.forecasting import GATE_WQL, do_job, new_programme, new_walker, walk
+from tests.forecasting import GATE_WQL, Study, new_programme, walk
 from tests.ledgered import LedgerWearer
 
 pytestmark = pytest.mark.stack
 SLOW = pytest.mark.slow
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 THEN = MIDNIGHT - timedelta(days=14, hours=-1)  # an hour after a midnight two weeks ago
-
-
-class Study:
-    """A programme with a model and one walker, and the jobs of both."""
-
-    def __init__(self, given: tuple[Repo, Store, Settings], made: tuple[Programme, str]) -> None:
-        self.repo, self.store, self.settings = given
-        self.programme, self.model_id = made
-        self.number = self.programme.programme_no
-
-    async def do(self, task: Any, now: datetime, **payload: Any) -> dict[str, Any]:
-        """Runs the task in the minute before `now`."""
-        about = {"programme_no": self.number, "payload": payload}
-        before = now - timedelta(minutes=1)
-        return await do_job(self.repo, self.store, self.settings, task, now=before, **about)
-
-    async def walker(self, until: datetime, days: int, seed: int = 1) -> LedgerWearer:
-        return await new_walker(self.repo, self.programme, until, days, seed)
-
-    async def latest(self, who: LedgerWearer, horizon: Any, target: str = "steps") -> Any:
-        async with self.repo.connection() as db:
-            return await forecasts.latest_forecast(db, who.customer_no, target, horizon)
-
-    async def past(self, who: LedgerWearer, horizon: Any = "96") -> list[Any]:
-        async with self.repo.connection() as db:
-            about = (who.customer_no, ("steps", horizon), None, 50)
-            return await forecasts.past_forecasts(db, *about)
 
 
 @pytest.fixture
@@ -315,6 +287,7 @@ async def planned(study: Study, *times: datetime) -> list[Any]:
 async def test_every_night_is_forecast_and_scored_once_and_mondays_a_week_ahead(
     study: Study,
 ) -> None:
+    await study.walker(MIDNIGHT, 3)
     monday = MIDNIGHT - timedelta(days=MIDNIGHT.weekday()) + timedelta(hours=23)
     rows = await planned(study, monday, monday, monday + timedelta(days=1))
     nightly = [row["horizons"] for row in rows if row["kind"] == "forecast"]

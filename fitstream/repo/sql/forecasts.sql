@@ -1,7 +1,9 @@
 -- name: forecast_customers -> ForecastCustomer
 -- Whom to forecast: active customers of a programme with any data, or the ones named.
 SELECT c.customer_no, c.id, c.zone, s.last_slot,
-       w.week, w.current_version AS version
+       w.week, w.current_version AS version,
+       (SELECT n.dirty_seq FROM week_state n WHERE n.customer_no = c.customer_no
+        AND n.start_slot <= s.last_slot AND n.end_slot > s.last_slot) AS week_seq
 FROM customer c JOIN customer_stat s USING (customer_no)
 LEFT JOIN LATERAL (
     SELECT week, current_version FROM week_state
@@ -9,19 +11,30 @@ LEFT JOIN LATERAL (
     ORDER BY week DESC LIMIT 1) w ON true
 WHERE c.programme_no = $1 AND c.deactivated_at IS NULL
   AND ($2::int[] IS NULL OR c.customer_no = ANY($2)) AND s.last_slot IS NOT NULL
+  AND ($3::text[] IS NULL OR c.zone = ANY($3))
 ORDER BY c.customer_no
+
+-- name: homes -> Home
+-- Where the active customers with data are at home, of the programmes with a model in use.
+SELECT DISTINCT c.programme_no, c.zone
+FROM customer c JOIN customer_stat s USING (customer_no)
+JOIN model m ON m.programme_no = c.programme_no
+    AND m.stage = 'champion' AND m.customer_no IS NULL
+WHERE c.deactivated_at IS NULL AND s.last_slot IS NOT NULL
+ORDER BY c.programme_no, c.zone
 
 -- name: upsert_forecast
 -- The latest forecast per target and horizon; an older one never replaces a newer.
 INSERT INTO forecast AS f (customer_no, target, horizon, issued_at, model_id, week, version,
                            data_through, start_slot, basis, quantiles, totals, explanation,
-                           object_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                           object_key, week_seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (customer_no, target, horizon) DO UPDATE SET
     issued_at = excluded.issued_at, model_id = excluded.model_id, week = excluded.week,
     version = excluded.version, data_through = excluded.data_through,
     start_slot = excluded.start_slot, basis = excluded.basis, quantiles = excluded.quantiles,
-    totals = excluded.totals, explanation = excluded.explanation, object_key = excluded.object_key
+    totals = excluded.totals, explanation = excluded.explanation,
+    object_key = excluded.object_key, week_seq = excluded.week_seq
 WHERE f.issued_at <= excluded.issued_at
 
 -- name: insert_issue
@@ -29,6 +42,11 @@ WHERE f.issued_at <= excluded.issued_at
 INSERT INTO forecast_issue (customer_no, horizon, issued_at, model_id, week, version, data_through,
                             start_slot, end_slot, object_key)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
+
+-- name: issued_to -> CustomerNo
+-- Which of some customers a job has issued its forecasts to.
+SELECT DISTINCT customer_no FROM forecast_issue
+WHERE customer_no = ANY($1::int[]) AND horizon = ANY($2::text[]) AND issued_at = $3
 
 -- name: forecast_of -> Forecast
 -- The latest forecast of a customer.
@@ -122,21 +140,21 @@ WHERE t.last_contact_at >= $1::timestamptz - make_interval(secs => $2)
   AND c.deactivated_at IS NULL
 ORDER BY c.programme_no
 
--- name: customers_with_news -> ForecastCustomer
--- Whose today has slots that their forecast of today has not seen.
-SELECT c.customer_no, c.id, c.zone, t.last_slot, w.week, w.current_version AS version
+-- name: customers_with_news -> CustomerNo
+-- Whose today has slots that their forecast of today has not seen, or whose week has changed since.
+SELECT c.customer_no
 FROM customer_stat t JOIN customer c USING (customer_no)
 LEFT JOIN LATERAL (
-    SELECT max(data_through) AS data_through, max(issued_at) AS issued_at
-    FROM forecast WHERE customer_no = c.customer_no AND horizon = 'today') f ON true
-LEFT JOIN LATERAL (
-    SELECT week, current_version FROM week_state
-    WHERE customer_no = c.customer_no AND current_version IS NOT NULL
-    ORDER BY week DESC LIMIT 1) w ON true
+    SELECT data_through, issued_at, week_seq FROM forecast
+    WHERE customer_no = c.customer_no AND horizon = 'today'
+    ORDER BY issued_at DESC LIMIT 1) f ON true
+LEFT JOIN week_state w ON w.customer_no = c.customer_no
+    AND w.start_slot <= t.last_slot AND w.end_slot > t.last_slot
 WHERE c.programme_no = $1 AND c.deactivated_at IS NULL
   AND (t.last_slot + 1) * 900.0 > extract(epoch FROM
       date_trunc('day', $2::timestamptz AT TIME ZONE c.zone) AT TIME ZONE c.zone)
-  AND (f.data_through IS NULL OR f.data_through < t.last_slot + 1)
+  AND (f.data_through IS NULL OR f.data_through < t.last_slot + 1
+       OR (f.data_through > w.start_slot AND f.week_seq < w.dirty_seq))
 ORDER BY f.issued_at NULLS FIRST, c.customer_no LIMIT $3
 
 -- name: forget_issues

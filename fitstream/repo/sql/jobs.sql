@@ -29,7 +29,7 @@ FROM (SELECT id, state = 'running' AS is_taken_over FROM job
         OR (state = 'running' AND lease_until < now())) FOR UPDATE) due
 WHERE j.id = due.id
 RETURNING j.id, j.kind, j.programme_no, j.customer_no, j.payload, j.lease_epoch, j.attempts,
-    j.cancel_requested, due.is_taken_over, j.waits, j.parent_id
+    j.cancel_requested, due.is_taken_over, j.waits, j.parent_id, j.started_at
 
 -- name: renew_job
 -- Keeps the lease and stores progress; returns whether somebody asked to cancel.
@@ -79,9 +79,9 @@ WHERE id = $1 AND state IN ('queued', 'running', 'waiting')
 UPDATE week_state SET forced_job_id = NULL WHERE forced_job_id = $1
 
 -- name: requeue
--- Runs a failed or cancelled job again.
+-- Runs a failed or cancelled job again, from its beginning.
 UPDATE job SET state = 'queued', run_after = now(), sent_at = NULL, cancel_requested = false,
-    error = NULL, done_at = NULL, attempts = 0, waits = 0, result = '{}'
+    error = NULL, started_at = NULL, done_at = NULL, attempts = 0, waits = 0, result = '{}'
 WHERE id = $1 AND state IN ('failed', 'cancelled')
 
 -- name: prune_jobs
@@ -136,7 +136,7 @@ SELECT programme_no FROM programme ORDER BY programme_no
 -- name: claimed_job -> ClaimedJob
 -- A job as its worker holds it, for the child process that does it.
 SELECT id, kind, programme_no, customer_no, payload, lease_epoch, attempts, cancel_requested,
-    false AS is_taken_over, waits, parent_id
+    false AS is_taken_over, waits, parent_id, started_at
 FROM job WHERE id = $1 AND lease_epoch = $2 AND state = 'running'
 
 -- name: forget_letter

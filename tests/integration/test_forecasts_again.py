@@ -1,0 +1,193 @@
+"""A forecast job that is repeated, data that is late, and nights in people's own zones."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from fitstream.clock import DAY_SLOTS, day_bounds, slot_of
+from fitstream.consumers.dispatcher import Dispatcher
+from fitstream.repo import forecasts, jobs
+from fitstream.repo.database import Repo
+from fitstream.repo.jobs import NewJob
+from fitstream.settings import Settings
+from fitstream.store import open_store
+from fitstream.tasks import forecasts as task
+from fitstream.tasks import issuing
+from fitstream.tasks.context import JobContext
+from fitstream.tasks.forecasts import forecast
+from fitstream.tasks.today import forecast_today
+from tests.forecasting import Study, new_programme, walk
+
+pytestmark = pytest.mark.stack
+MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+THEN = MIDNIGHT - timedelta(days=14, hours=-1)  # an hour after a midnight two weeks ago
+
+
+@pytest.fixture
+async def study(repo: Repo, services: Settings) -> AsyncIterator[Study]:
+    async with open_store(services) as store:
+        yield Study((repo, store, services), await new_programme(repo, store))
+
+
+class Stopped(Exception):
+    """What ends an attempt in the middle."""
+
+
+class Attempts:
+    """One job of the study, done again and again from THEN on."""
+
+    def __init__(self, study: Study, job_id: str) -> None:
+        self.study, self.job_id = study, job_id
+        moved = (THEN - timedelta(minutes=1) - datetime.now(UTC)) / timedelta(seconds=1)
+        self.settings = msgspec.structs.replace(study.settings, clock_offset_s=moved)
+
+    async def once(self) -> dict[str, Any]:
+        """The next attempt."""
+        repo = self.study.repo
+        async with repo.transaction() as db:
+            await db.execute(
+                "UPDATE job SET state = 'queued', run_after = now() WHERE id = $1", self.job_id
+            )
+            claimed = await jobs.claim_job(db, self.job_id, "test", 60)
+        assert claimed is not None
+        await forecast(JobContext(claimed, repo, self.study.store, self.settings))
+        async with repo.connection() as db:
+            return (await jobs.get_job(db, self.job_id)).result
+
+
+async def new_attempts(study: Study) -> Attempts:
+    new = NewJob(
+        kind="forecast", queue="none", dedupe_key=f"again:{study.number}",
+        programme_no=study.number, payload={"horizons": ["96"]},
+    )  # fmt: skip
+    async with study.repo.transaction() as db:
+        return Attempts(study, await jobs.insert_job(db, new))
+
+
+async def test_a_job_that_is_repeated_issues_one_forecast_and_passes_over_who_has_theirs(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = [await study.walker(THEN, 4, seed) for seed in (1, 2)]
+    monkeypatch.setattr(task, "_CUSTOMERS_AT_ONCE", 1)
+    published = task.publish
+
+    async def publish(db: Any, rows: Any, ends: Any) -> None:
+        if rows[0].customer_no == second.customer_no:
+            raise Stopped  # killed between the objects of the second and its commit
+        await published(db, rows, ends)
+
+    attempts = await new_attempts(study)
+    with monkeypatch.context() as patched:
+        patched.setattr(task, "publish", publish)
+        with pytest.raises(Stopped):
+            await attempts.once()
+    await walk(second, (slot_of(THEN) - 40, slot_of(THEN) - 20), seed=9, by=3.0)  # late meanwhile
+    asked: list[str] = []
+    rows_of = issuing.rows_of
+
+    def told(customer: Any, *given: Any) -> Any:
+        asked.append(customer.id)
+        return rows_of(customer, *given)
+
+    monkeypatch.setattr(issuing, "rows_of", told)
+    await attempts.once()
+    assert asked == [second.customer_id]
+    issues = [(await study.past(who), await study.latest(who, "96")) for who in (first, second)]
+    for past, latest in issues:
+        assert len(past) == 1
+        assert past[0].issued_at == latest.issued_at
+    assert issues[0][1].issued_at == issues[1][1].issued_at
+    async with study.repo.connection() as db:
+        at = (second.customer_no, "96", issues[1][1].issued_at)
+        issue = await forecasts.get_issue(db, *at)
+    stored = msgspec.json.decode(await study.store.get(issue.object_key))
+    assert stored["targets"]["steps"]["rows"] == issues[1][1].quantiles  # of what is published
+
+
+async def test_late_slots_of_today_have_the_rest_of_today_forecast_again(study: Study) -> None:
+    who = await study.walker(THEN - timedelta(hours=1), 8)
+    start, nine = slot_of(THEN) - 4, THEN + timedelta(hours=8)
+    await walk(who, (start, start + 12))
+    await walk(who, (start + 24, slot_of(nine)))
+    assert (await study.do(forecast_today, nine))["forecasts"] == 3
+    assert (await study.do(forecast_today, nine))["verdict"] == "nothing new"
+    await walk(who, (start + 12, start + 24), by=4.0)  # nothing behind what is there already
+    assert (await study.do(forecast_today, nine))["forecasts"] == 3
+    assert (await study.do(forecast_today, nine))["verdict"] == "nothing new"
+
+
+async def test_a_forecast_names_the_version_of_the_week_that_its_data_are_of(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = [await study.walker(THEN, 3, seed) for seed in (1, 2)]
+    monkeypatch.setattr(task, "_CUSTOMERS_AT_ONCE", 1)
+    history = task.history
+
+    async def version(who: Any, number: int) -> None:
+        async with study.repo.connection() as db:
+            await db.execute(
+                "UPDATE week_state SET current_version = $2 WHERE customer_no = $1",
+                who.customer_no, number,
+            )  # fmt: skip
+
+    async def read(context: Any, whose: Any, span: Any) -> Any:
+        if whose.number == first.customer_no:  # the other one's week is rolled meanwhile
+            await asyncio.create_task(version(second, 2))
+        return await history(context, whose, span)
+
+    await version(second, 1)
+    monkeypatch.setattr(task, "history", read)
+    await study.do(forecast, THEN, horizons=["96"])
+    assert (await study.latest(second, "96")).version == 2
+
+
+class NoBell:
+    """Nobody is rung: the test does the jobs itself."""
+
+    async def ring(self, queue: str, job_id: str, epoch: int) -> None:
+        """Told and forgotten."""
+
+
+async def test_who_lives_elsewhere_is_forecast_after_their_own_midnight_from_all_of_the_day(
+    study: Study,
+) -> None:
+    day = (MIDNIGHT - timedelta(days=14)).date()
+    zones = ("America/New_York", "Pacific/Kiritimati", "UTC")
+    people = {}
+    for zone in zones:
+        until = datetime.fromtimestamp(day_bounds(day, zone)[0] * 900, UTC)
+        who = people[zone] = await study.walker(until, 4)
+        async with study.repo.connection() as db:
+            await db.execute(
+                "UPDATE customer SET zone = $2 WHERE customer_no = $1", who.customer_no, zone
+            )
+    home = "America/New_York"
+    midnight = datetime.fromtimestamp(day_bounds(day, home)[0] * 900, UTC)
+    planned = []
+    for minutes in (-10, 25, 55):
+        now = midnight + timedelta(minutes=minutes)
+        await Dispatcher(study.repo, NoBell(), study.settings).plan(now)
+        async with study.repo.connection() as db:
+            rows = await db.fetch(
+                "SELECT payload FROM job WHERE programme_no = $1 AND kind = 'forecast'"
+                " AND dedupe_key LIKE '%:night:' || $2 || '%'", study.number, day.isoformat(),
+            )  # fmt: skip
+        planned.append({zone for row in rows for zone in row["payload"]["zones"]})
+    assert planned == [{"UTC", "Pacific/Kiritimati"}, set(zones), set(zones)]
+    async with study.repo.connection() as db:  # of the programmes of other tests
+        await db.execute(
+            "UPDATE job SET state = 'cancelled' WHERE state = 'queued' AND kind = 'forecast'"
+            " AND dedupe_key LIKE '%:night:%'"
+        )
+    (payload,) = [row["payload"] for row in rows if home in row["payload"]["zones"]]
+    result = await study.do(forecast, midnight + timedelta(minutes=26), **payload)
+    assert result["customers"] == 1
+    found = await study.latest(people[home], "96")
+    assert found.start_slot == slot_of(midnight) + 2
+    assert found.data_through == slot_of(midnight)  # all of the day that has just ended
+    assert found.totals[0]["day"] == day.isoformat()
+    assert len(found.quantiles) == DAY_SLOTS
