@@ -140,9 +140,12 @@ async def get_run(db: Db, run_id: str) -> Run:
     return found
 
 
-async def consenting_weeks(db: Db, programme_no: int, since_week: str) -> list[PinnedWeek]:
+async def consenting_weeks(
+    db: Db, programme_no: int, since_week: str, customers_max: int
+) -> list[PinnedWeek]:
     """Finished weeks that training may read now, by customer and week."""
-    return await fetch(db, PinnedWeek, "models.consenting_weeks", programme_no, since_week)
+    args = (programme_no, since_week, customers_max)
+    return await fetch(db, PinnedWeek, "models.consenting_weeks", *args)
 
 
 async def insert_members(db: Db, dataset_hash: str, weeks: Sequence[PinnedWeek]) -> None:

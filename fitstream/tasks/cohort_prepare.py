@@ -28,7 +28,8 @@ async def cohort_prepare(context: JobContext) -> None:
         await _again(context, str(context.job.payload["dataset"]))
         return
     async with context.repo.connection() as db:
-        weeks = await models.consenting_weeks(db, context.programme_no, first_week(context))
+        args = (first_week(context), context.settings.train_customers_max)
+        weeks = await models.consenting_weeks(db, context.programme_no, *args)
     if not weeks:
         verdict = "nobody who consents to training has a finished week yet"
         async with context.repo.transaction() as db:

@@ -11,7 +11,7 @@ from fitstream.consumers.dispatcher import Dispatcher
 from fitstream.errors import Conflict
 from fitstream.ids import new_id
 from fitstream.jobs import ArqDoorbell
-from fitstream.repo import cohort_runs, jobs, models
+from fitstream.repo import cohort_runs, customers, jobs, models
 from fitstream.repo.database import Repo, open_repo
 from fitstream.repo.jobs import NewJob
 from fitstream.settings import Settings
@@ -170,3 +170,38 @@ async def test_who_asks_for_a_run_is_answered_with_the_one_under_way(
     body = {"scope": "cohort", "programme": programme.id, "budget_s": 1}
     async with http.post("/v1/training-runs", json=body, headers=key) as answer:
         assert (answer.status, await answer.json()) == (202, {"id": run_id})
+
+
+async def test_a_run_reads_the_weeks_of_so_many_people_at_most_and_of_the_same_each_time(
+    repo: Repo,
+) -> None:
+    programme, people = await programme_of(repo, 6)
+    async with repo.transaction() as db:
+        for person in people:
+            for week in ("2026-W40", "2026-W41"):
+                await db.execute(
+                    "INSERT INTO week_state (customer_no, week, start_slot, end_slot, closed_at,"
+                    " current_version) VALUES ($1, $2, 0, 672, now(), 1)", person.customer_no, week,
+                )  # fmt: skip
+                await db.execute(
+                    "INSERT INTO week_version (customer_no, week, version, content_sha, rows,"
+                    " slots, measured, files, reason, changed)"
+                    " VALUES ($1, $2, 1, 'a', 1, 672, 1, '[]', 'closed', '{}')",
+                    person.customer_no, week,
+                )  # fmt: skip
+
+    async def chosen(most: int) -> set[int]:
+        async with repo.connection() as db:
+            args = (programme.programme_no, "2026-W41", most)
+            weeks = await models.consenting_weeks(db, *args)
+        assert {week.week for week in weeks} == {"2026-W41"}
+        return {week.customer_no for week in weeks}
+
+    assert await chosen(10) == {person.customer_no for person in people}
+    some = await chosen(3)
+    assert len(some) == 3
+    assert await chosen(3) == some < await chosen(4)
+    async with repo.transaction() as db:
+        await customers.set_consents(db, min(some), {"training": False})
+    assert len(await chosen(3)) == 3  # somebody else instead
+    assert await chosen(3) > some - {min(some)}

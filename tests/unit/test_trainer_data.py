@@ -72,6 +72,19 @@ def test_slot_that_comes_twice_counts_once_and_the_last_part_wins():
     assert load([part(rows), part(again)])["a"].values["steps"][0, 0] == 50
 
 
+def test_rows_of_many_customers_may_be_mixed_over_the_parts() -> None:
+    names = [f"c{i}" for i in range(50)]
+    day = date(2026, 11, 3)
+    rows = [row for each in zip(*(day_rows(n, day, 7) for n in names), strict=True) for row in each]
+    again = [(name, *day_rows(name, day, number)[5][1:]) for number, name in enumerate(names)]
+    found = load([part(rows[::-1]), part(again)])
+    assert list(found) == sorted(names)
+    for number, name in enumerate(names):
+        expected = [7.0] * 96
+        expected[5] = float(number)
+        assert found[name].values["steps"].tolist() == [expected]
+
+
 def test_no_parts_make_no_customers():
     assert load([]) == {}
 

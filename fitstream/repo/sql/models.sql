@@ -23,14 +23,21 @@ INSERT INTO dataset_member (dataset_hash, customer_no, week, version)
 SELECT $1, * FROM unnest($2::int[], $3::text[], $4::int[]) ON CONFLICT DO NOTHING
 
 -- name: consenting_weeks -> PinnedWeek
--- Current versions of finished weeks of the customers who consent to training.
+-- Current versions of finished weeks of the customers who consent to training; of so many of them at
+-- most, chosen by a hash of their ids.
 SELECT w.customer_no, c.id AS customer_id, w.week, v.version, v.content_sha, v.files
 FROM week_state w JOIN customer c USING (customer_no)
 JOIN consent t ON t.customer_no = c.customer_no AND t.purpose = 'training' AND t.granted
 JOIN week_version v ON v.customer_no = w.customer_no AND v.week = w.week
     AND v.version = w.current_version
-WHERE c.programme_no = $1 AND c.deactivated_at IS NULL AND w.closed_at IS NOT NULL
-  AND w.week >= $2
+WHERE w.customer_no IN (
+    SELECT o.customer_no FROM customer o
+    JOIN consent g ON g.customer_no = o.customer_no AND g.purpose = 'training' AND g.granted
+    WHERE o.programme_no = $1 AND o.deactivated_at IS NULL AND EXISTS (
+        SELECT FROM week_state f WHERE f.customer_no = o.customer_no AND f.week >= $2
+            AND f.closed_at IS NOT NULL AND f.current_version IS NOT NULL)
+    ORDER BY md5(o.id) LIMIT $3)
+  AND w.closed_at IS NOT NULL AND w.week >= $2
 ORDER BY c.id, w.week
 
 -- name: withdrawn_members
