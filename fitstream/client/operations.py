@@ -1,7 +1,7 @@
 """What the API answers about jobs, runs, models and the pipeline, as types."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -110,10 +110,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True):
-    """A model, and what its run wrote down about it."""
+    """A model, and what its run wrote down about it.
+
+    The card is empty when its object is `missing` in the archive, or `unreadable`.
+    """
 
     model: Model
     card: dict[str, Any]
+    card_state: Literal["kept", "missing", "unreadable"] = "kept"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

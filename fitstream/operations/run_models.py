@@ -72,7 +72,10 @@ def line_of(model: Model) -> str:
 
 
 def card_of(found: ModelCard) -> str:
-    """The card as indented JSON, the model's line above it."""
+    """The card as indented JSON, the model's line above it; a sentence where there is none."""
+    if found.card_state != "kept":
+        text = f"its card is {found.card_state} in the archive; bring it back from a backup"
+        return f"{line_of(found.model)}\n{text}"
     text = msgspec.json.format(msgspec.json.encode(found.card)).decode()
     return f"{line_of(found.model)}\n{text}"
 

@@ -20,8 +20,9 @@ class ModelPage(msgspec.Struct, frozen=True, kw_only=True):
     """A model and its card."""
 
     model: Model
+    card_state: str
     verdict: str
-    people: int
+    people: int | None
     wear_days: int | None
     boards: list[Board]
     cards: list[TargetCard]
@@ -33,12 +34,14 @@ async def show_model(request: web.Request, viewer: Viewer) -> web.StreamResponse
     """The card of a model."""
     found = await reads.card(request)
     card, counts = found.card, found.card.get("counts", {})
+    is_kept = found.card_state == "kept"
     page = ModelPage(
         model=found.model,
+        card_state=found.card_state,
         verdict=str(card.get("verdict", "")),
-        people=int(counts.get("customers", 0)),
+        people=int(counts.get("customers", 0)) if is_kept else None,
         wear_days=counts.get("wear_days"),
-        boards=boards_of(card),
+        boards=boards_of(card if is_kept else found.model.metrics),
         cards=cards_of(card) or own_cards_of(card),
         limits=[str(text) for text in card.get("limits", [])],
         raw=msgspec.json.format(msgspec.json.encode(card)).decode(),

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from fitstream.client import data, operations
+from fitstream.errors import NotFound
 from fitstream.gateway.api.answers import answer, without
 from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.keys import REPO, STORE
@@ -14,6 +15,7 @@ from fitstream.gateway.scoping import within
 from fitstream.repo import models
 from fitstream.repo.models import Model
 from fitstream.repo.sorts import MODELS
+from fitstream.store import Store
 
 
 async def list_models(request: web.Request) -> web.Response:
@@ -32,9 +34,19 @@ async def get_card(request: web.Request) -> web.Response:
     """card.json as the run wrote it, and what has become of the model since."""
     async with request.app[REPO].connection() as db:
         model = await models.get_model(db, request.match_info["model"])
+    card, state = await _kept(request.app[STORE], model)
+    return answer({"model": described(model), "card": card, "card_state": state})
+
+
+async def _kept(store: Store, model: Model) -> tuple[dict[str, Any], str]:
+    """The card and how it stands: a model is there whatever became of its objects."""
     key = model.object_key.replace("model.safetensors", "card.json")
-    card = msgspec.json.decode(await request.app[STORE].get(key), type=dict[str, Any])
-    return answer({"model": described(model), "card": card})
+    try:
+        return msgspec.json.decode(await store.get(key), type=dict[str, Any]), "kept"
+    except NotFound:
+        return {}, "missing"
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}, "unreadable"
 
 
 def described(model: Model) -> dict[str, Any]:
