@@ -15,7 +15,7 @@ from fitstream.trainer.data import SLOTS, Ints, Series
 from fitstream.trainer.explain import Course, weights_of
 from fitstream.trainer.metrics import Doubles
 from fitstream.trainer.models.kernel import PARTS, Kernel, slot_weights
-from fitstream.trainer.windows import Reach, Windows
+from fitstream.trainer.windows import Windows
 
 REACH_SLOTS = 8  # near moments count from further away than near slots do
 LAST, HALF_HOUR, TWO_HOURS = 1, 2, 8  # slots
@@ -57,44 +57,83 @@ REACTIONS: Mapping[str, Reaction] = {
 
 def course_of(kernel: Kernel, known: Series, windows: Windows, quarter: int) -> Course:
     """What the moment changes for every key of every slot from it on."""
-    target, reach = windows.target, windows.reach
-    react = REACTIONS[target]
-    flat = _flat(known, target)
-    now = len(flat) - SLOTS + quarter
-    lags = np.arange(1, reach.days + 1)[:, None] * SLOTS
-    then = now - lags + np.arange(-reach.slots, reach.slots + 1)  # (lag, offset)
-    ahead = np.arange(SLOTS) - quarter  # (slot,)
-    near = np.maximum(ahead, 0)[:, None, None]
-    apart = np.zeros((SLOTS, *then.shape))
-    for slots, width, fades in (
-        (LAST, react.last, react.last_fades),
-        (HALF_HOUR, react.half_hour, react.fades),
-        (TWO_HOURS, react.two_hours, react.fades),
-    ):
-        if np.isfinite(width):
-            off = _off(_levels(flat, slots, react.is_log), now, then)  # (lag, offset)
-            square = np.where(np.isfinite(off), 0.5 * (off / width) ** 2, _UNKNOWN)
-            apart += np.minimum(square, _NO_SLOTS) * np.exp(-near / fades)
-    shift = np.zeros_like(apart)
-    for slots, share, fades in (
-        (LAST, react.moved, react.moved_fades),
-        (TWO_HOURS, react.moved_long, react.moved_long_fades),
-    ):
-        if share:
-            off = _off(_levels(flat, slots, is_log=False), now, then)
-            shift -= share * np.nan_to_num(off) * np.exp(-near / fades)
-    factor = np.exp(-apart) * _wider(kernel, reach, react, near[:, 0])[:, None, :]
-    factor, shift = _as_much_own(kernel, windows, factor), shift.reshape(SLOTS, -1)
-    gone = ahead < 0
-    factor[gone], shift[gone] = 1.0, 0.0
-    return Course(factor.astype(np.float32), shift.astype(np.float32))
+    so_far = slots_until(known, windows.target, quarter)
+    made = Reacting(kernel, windows).changes(so_far, quarter, SLOTS - quarter)
+    factor = np.ones((SLOTS, windows.reach.keys), np.float32)
+    shift = np.zeros_like(factor)
+    factor[quarter:], shift[quarter:] = made
+    return Course(factor, shift)
 
 
-def _flat(known: Series, target: str) -> Doubles:
-    """(slots,): worn days, and today as far as it goes."""
+def slots_until(known: Series, target: str, quarter: int) -> Doubles:
+    """(slots,): worn days, and the last day of `known` up to quarter hour `quarter`, in a row."""
     rows = known.worn(target)
     rows[-1] = known.values[target][-1]
-    return rows.reshape(-1).astype(np.float64)
+    flat = rows.reshape(-1)[: rows.size - SLOTS + quarter]
+    return flat.astype(np.float64)
+
+
+class Reacting:
+    """How one target of one customer answers to the course of one day, at any moment of it.
+
+    What does not depend on the moment is done once: a day is seen again at many of them.
+    """
+
+    def __init__(self, kernel: Kernel, windows: Windows) -> None:
+        reach = windows.reach
+        self._reach, self._react = reach, REACTIONS[windows.target]
+        self._sd = np.repeat(np.array(kernel.sd_slots), SLOTS // PARTS)[:, None]  # (slot, 1)
+        self._usual = np.repeat(slot_weights(kernel, reach), SLOTS // PARTS, axis=0)
+        self.weights = weights_of(kernel, windows, 0)  # (slot, K), before the course
+
+    def changes(self, so_far: Doubles, quarter: int, ahead: int) -> tuple[Doubles, Doubles]:
+        """(ahead, own keys) each: a factor of each key's weight, and what its value moves by, for
+        the slots from `quarter` on; `so_far` ends where they begin."""
+        react, reach, now = self._react, self._reach, len(so_far)
+        lags = np.arange(1, reach.days + 1)[:, None] * SLOTS
+        then = now - lags + np.arange(-reach.slots, reach.slots + 1)  # (lag, offset)
+        near = np.arange(ahead)[:, None, None]
+        apart = np.zeros((ahead, *then.shape))
+        for slots, width, fades in (
+            (LAST, react.last, react.last_fades),
+            (HALF_HOUR, react.half_hour, react.fades),
+            (TWO_HOURS, react.two_hours, react.fades),
+        ):
+            if np.isfinite(width):
+                off = _off(_levels(so_far, slots, react.is_log), now, then)  # (lag, offset)
+                square = np.where(np.isfinite(off), 0.5 * (off / width) ** 2, _UNKNOWN)
+                apart += np.minimum(square, _NO_SLOTS) * np.exp(-near / fades)
+        shift = np.zeros_like(apart)
+        for slots, share, fades in (
+            (LAST, react.moved, react.moved_fades),
+            (TWO_HOURS, react.moved_long, react.moved_long_fades),
+        ):
+            if share:
+                off = _off(_levels(so_far, slots, is_log=False), now, then)
+                shift -= share * np.nan_to_num(off) * np.exp(-near / fades)
+        rows = slice(quarter, quarter + ahead)
+        factor = np.exp(-apart) * self._wider(rows)[:, None, :]
+        return self._as_much_own(factor.reshape(ahead, -1), rows), shift.reshape(ahead, -1)
+
+    def _wider(self, rows: slice) -> Doubles:
+        """(ahead, width): how much more distant slots count right after the moment."""
+        sd, react, reach = self._sd[rows], self._react, self._reach
+        near = np.arange(len(sd))[:, None]
+        distance = np.arange(-reach.slots, reach.slots + 1)
+        wide = sd * (1 + react.wider * np.exp(-near / react.wider_fades))
+        weights = np.exp(-0.5 * (distance / wide) ** 2)
+        weights /= weights.sum(axis=1, keepdims=True)
+        more: Doubles = weights / np.maximum(self._usual[rows], 1e-300)
+        return more
+
+    def _as_much_own(self, factor: Doubles, rows: slice) -> Doubles:
+        """(ahead, own keys): scaled so that own days together weigh against the cohort as
+        before."""
+        before = self.weights[rows, : self._reach.keys]
+        total = (before * factor).sum(axis=1)
+        scale = np.where(total > 0, before.sum(axis=1) / np.maximum(total, 1e-300), 1.0)
+        scaled: Doubles = factor * scale[:, None]
+        return scaled
 
 
 def _levels(flat: Doubles, slots: int, is_log: bool) -> Doubles:
@@ -115,26 +154,3 @@ def _off(levels: Doubles, now: int, then: Ints) -> Doubles:
     past = np.where(then >= 0, levels[np.clip(then, 0, len(levels) - 1)], np.nan)
     off: Doubles = past - levels[now]
     return off
-
-
-def _wider(kernel: Kernel, reach: Reach, react: Reaction, near: Doubles) -> Doubles:
-    """(96, width): how much more distant slots count right after the moment."""
-    sd = np.repeat(np.array(kernel.sd_slots), SLOTS // PARTS)[:, None]  # (slot, 1)
-    distance = np.arange(-reach.slots, reach.slots + 1)
-    wide = sd * (1 + react.wider * np.exp(-near / react.wider_fades))
-    weights = np.exp(-0.5 * (distance / wide) ** 2)
-    weights /= weights.sum(axis=1, keepdims=True)
-    usual = np.repeat(slot_weights(kernel, reach), SLOTS // PARTS, axis=0)
-    more: Doubles = weights / np.maximum(usual, 1e-300)
-    return more
-
-
-def _as_much_own(kernel: Kernel, windows: Windows, factor: Doubles) -> Doubles:
-    """(96, own keys): scaled so that own days together weigh against the cohort as before."""
-    keys = windows.reach.keys
-    per_key = factor.reshape(SLOTS, keys)
-    before = weights_of(kernel, windows, 0)[:, :keys]
-    total = (before * per_key).sum(axis=1)
-    scale = np.where(total > 0, before.sum(axis=1) / np.maximum(total, 1e-300), 1.0)
-    scaled: Doubles = per_key * scale[:, None]
-    return scaled
