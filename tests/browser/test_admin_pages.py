@@ -23,6 +23,7 @@ PAGES = [
     ("/admin/customers", "Customers", "Register a customer"),
     ("/admin/customers?search=B-100", "Customers", "B-100"),
     ("/admin/customers?search=nobody-at-all", "Customers", "Nobody matches"),
+    ("/admin/customers?sort=-external_id", "Customers", "External id, from Z"),
     ("/admin/customers/new", "Register a customer", "Home zone"),
     ("/admin/customers/{walker}", "Customer B-100", "Steps per day"),
     ("/admin/customers/{newcomer}", "Customer B-0001", "No device yet"),
@@ -42,6 +43,9 @@ PAGES = [
     ("/admin/jobs?state=failed", "Jobs", ""),
     ("/admin/dead-letters?state=any", "Dead letters", "Their bytes are kept"),
     ("/admin/dead-letters?reason=no_key", "Dead letters", "No such records"),
+    ("/admin/people?sort=email", "Administration", "E-mail, from A"),
+    ("/admin/people?search=nobody-at-all", "Administration", "Nobody matches"),
+    ("/admin/keys?sort=-expires_at", "Administration", "Make a key"),
     ("/admin/clients", "Administration", "Register a client"),
     ("/admin/audit?action=customer.created", "Administration", "Customer: created"),
 ]
