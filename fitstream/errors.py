@@ -87,6 +87,6 @@ class Halted(FitstreamError):
 
 def _span(seconds: float) -> str:
     """A wait in whole seconds, or minutes: never shorter than it is."""
-    whole = max(1, math.ceil(seconds)) if math.isfinite(seconds) else 1
+    whole = max(1, math.ceil(seconds))
     count, unit = (whole, "second") if whole < 120 else (math.ceil(whole / 60), "minute")
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

@@ -5,6 +5,7 @@ idempotent. Every wait honours Retry-After, and is never shorter than a growing 
 """
 
 import asyncio
+import math
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -248,9 +249,10 @@ def _problem(answer: Answer) -> _Problem:
 def _seconds(text: str | None) -> float:
     """Retry-After in seconds; what cannot be read counts as one second."""
     try:
-        return min(max(float(text or 1), 0.0), _RETRY_AFTER_MAX_S)
+        found = float(text or 1)
     except ValueError:
         return 1.0
+    return 1.0 if math.isnan(found) else min(max(found, 0.0), _RETRY_AFTER_MAX_S)
 
 
 def _is_over(call: Call, attempt: int, waited_s: float) -> bool:

@@ -118,12 +118,12 @@ async def test_a_parameter_that_the_route_does_not_have_is_refused(
         if route.is_tolerant:
             continue
         path = re.sub(r"{\w+}", "x", route.path)
-        answer = await call(http, route.method, f"{path}?serach=Ada", stack.admin_key)
+        answer = await call(http, route.method, f"{path}?colour=blue", stack.admin_key)
         if answer.status == 403:
             assert not POLICY[route.name].who & {"admin", "anyone"}, route.name
             continue
         assert (answer.status, answer.body["code"]) == (400, "bad_filter"), route.name
-        assert answer.body["detail"].startswith("this route has no parameter `serach`; it takes ")
+        assert answer.body["detail"].startswith("this route has no parameter `colour`; it takes ")
         assert all(QUERY[name].name in answer.body["detail"] for name in route.query)
         refused += 1
     assert refused > 90

@@ -81,6 +81,15 @@ async def test_no_wait_is_shorter_than_the_server_asked_for(status: int, after_s
     assert after_s <= slept <= after_s * 1.5
 
 
+@pytest.mark.parametrize("after", ["nan", "soon", "1e999", "-7"])
+async def test_a_wait_that_is_no_number_is_a_short_one(after: str) -> None:
+    gateway = Gateway(lambda: problem(429, after=after), accepted)
+    async with client_of(gateway) as client:
+        await client.post_samples(POST)
+    (slept,) = gateway.slept
+    assert 0 < slept <= 90
+
+
 async def test_waits_grow_and_differ_when_the_server_names_none() -> None:
     gateway = Gateway(*[lambda: problem(503, after="0")] * 6, accepted)
     async with client_of(gateway) as client:
