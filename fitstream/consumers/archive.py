@@ -59,6 +59,10 @@ class ArchiveEffect:
             await progress.note_archive_loss(db, self._generation, partition, (at, start))
         return start
 
+    async def skip(self, partition: int, hole: tuple[int, int]) -> None:
+        async with self._stream.repo.transaction() as db:
+            await progress.note_archive_loss(db, self._generation, partition, hole)
+
     async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, str]]) -> int:
         if not items:
             return 0

@@ -9,7 +9,7 @@ from fitstream.consumers.dead_letters import DeadLetters
 from fitstream.consumers.loop import Reject, Span, batch_id_of
 from fitstream.consumers.stream import Stream
 from fitstream.crash import crash_point
-from fitstream.errors import Halted
+from fitstream.errors import Conflict, Halted
 from fitstream.events import SampleBatch
 from fitstream.logs import get
 from fitstream.metrics import count, observe_freshness
@@ -72,6 +72,13 @@ class LedgerEffect:
         if record is None:
             return True
         return batch_id_of(record) == at.last_batch_id
+
+    async def skip(self, partition: int, hole: tuple[int, int]) -> None:
+        async with self._repo.transaction() as db:
+            at = await progress.progress_of(db, self._generation, partition)
+            if at is None or at.next_offset != hole[0]:
+                raise Conflict("stale_consumer", f"partition {partition} has another ledger")
+            await progress.skip_lost(db, self._generation, partition, hole)
 
     async def write(
         self, partition: int, span: Span, items: Sequence[tuple[Record, SampleBatch]]

@@ -54,6 +54,13 @@ class Effect(Protocol[T]):
         """The offset to go on from, given (log start, log end). Raises Halted."""
         ...
 
+    async def skip(self, partition: int, hole: tuple[int, int]) -> None:
+        """Records that the log lacks [from, to) before it goes on; a repeat changes nothing.
+
+        Raises Unavailable, Conflict(stale).
+        """
+        ...
+
     async def write(self, partition: int, span: Span, items: Sequence[tuple[Record, T]]) -> int:
         """Applies a batch; a repeat changes nothing. How many of the items it parked instead.
 
@@ -84,6 +91,7 @@ class Loop(Generic[T]):
         self._committed_at = 0.0
         self._behind: dict[int, int] = {}
         self._moved: dict[int, int] = {}
+        self._holes: dict[int, tuple[int, int]] = {}
         self._look_at = time.monotonic() + limits.stuck_after_s
         self._recent: deque[bool] = deque(maxlen=_REJECTS_KEPT)
 
@@ -108,6 +116,7 @@ class Loop(Generic[T]):
             return  # what came belongs to other positions than ours
         for record in records:
             self._keep(record)
+        await self._pass_holes()
         await self._write_closed()
         await self._commit_due()
         await self._check_stuck()
@@ -121,6 +130,7 @@ class Loop(Generic[T]):
             self._buffers.clear()
             self._commits.clear()
             self._behind.clear()
+            self._holes.clear()
 
     async def _resume_assigned(self) -> None:
         for partition in sorted(self._source.assigned() - set(self._positions)):
@@ -136,10 +146,11 @@ class Loop(Generic[T]):
         """Buffers the record that comes next; any other shows that the log has moved under us.
 
         Kafka's client starts again at the beginning by itself when the log ends before its
-        position, or begins after it: the effect must say where to go on.
+        position, or begins after it: the effect must say where to go on. Where the same place is
+        missing after that too, the log has a hole there: an end mark of a transaction, say.
         """
         buffer = self._buffers.get(record.partition)
-        if buffer is None:
+        if buffer is None or record.partition in self._holes:
             return
         partition, position = record.partition, self._positions[record.partition]
         expected = buffer.records[-1].offset + 1 if buffer.records else position
@@ -147,11 +158,33 @@ class Loop(Generic[T]):
             buffer.add(record)
             return
         if self._moved.get(partition) == expected:
-            text = f"partition {partition} does not go on at {expected}: its log has changed"
-            raise Halted(text, "log_changed")
+            if record.offset < expected:
+                text = f"partition {partition} does not go on at {expected}: its log has changed"
+                raise Halted(text, "log_changed")
+            self._holes[partition] = (expected, record.offset)
+            return
         log.error("log_moved", partition=partition, expected=expected, found=record.offset)
         self._moved[partition] = expected
         del self._positions[partition], self._buffers[partition]
+
+    async def _pass_holes(self) -> None:
+        """Writes what stands before a hole, has the hole recorded, and goes on behind it."""
+        for partition, (first, end) in list(self._holes.items()):
+            if self._source.epoch() != self._epoch:
+                return
+            del self._holes[partition]
+            if self._buffers[partition].records:
+                await self._write_one(partition)
+            if self._positions.get(partition) != first:
+                continue  # another consumer was faster: the effect is asked anew
+            try:
+                await self._retry(self._effect.skip, partition, (first, end))
+            except Conflict as error:
+                self._drop(partition, error)
+                continue
+            log.error("records_missing", partition=partition, first=first, next=end)
+            await self._source.seek(partition, end)
+            self._positions[partition] = self._commits[partition] = end
 
     async def _write_closed(self, *, rest: bool = False) -> None:
         """Writes every closed batch, or whatever is held; a rebalance leaves it to the next."""
@@ -167,8 +200,12 @@ class Loop(Generic[T]):
         try:
             await self._handle(partition, records)
         except Conflict as error:
-            log.warning("chunk_dropped", partition=partition, reason=error.code)
-            del self._positions[partition], self._buffers[partition]
+            self._drop(partition, error)
+
+    def _drop(self, partition: int, error: Conflict) -> None:
+        """Leaves a partition to whoever was faster; the effect says where to go on."""
+        log.warning("chunk_dropped", partition=partition, reason=error.code)
+        del self._positions[partition], self._buffers[partition]
 
     async def _handle(self, partition: int, records: Sequence[Record]) -> None:
         first = self._positions[partition]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from fitstream import events
@@ -79,21 +79,38 @@ class Place:
         """A record for each hour, as the gateway sends it."""
         async with open_producer(self.settings) as producer:
             for hour in hours:
-                slots = [FIRST + hour * 4 + quarter for quarter in range(4)]
-                columns = SampleColumns(slot=slots, steps=[hour, 1, 2, 3 + rev], rev=rev)
-                batch = SampleBatch(
-                    batch_id=new_id("b"),
-                    received_at=int(datetime.now(UTC).timestamp() * 1000),
-                    columns=columns,
-                    customer_id=self._customer,
-                    device_id=self._device,
-                )
-                headers = [("batch_id", batch.batch_id.encode())]
-                key, value = batch.customer_id.encode(), events.encode(batch)
+                key, value, headers = self._record(hour, rev)
                 await producer.send(self.settings.topic, key, value, headers)
-                self.records += 1
-                for slot, row in events.rows(columns):
-                    self.sent.setdefault(slot, []).append(row)
+
+    def _record(self, hour: int, rev: int = 0) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+        """Key, value and headers of an hour that counts as sent."""
+        slots = [FIRST + hour * 4 + quarter for quarter in range(4)]
+        columns = SampleColumns(slot=slots, steps=[hour, 1, 2, 3 + rev], rev=rev)
+        batch = SampleBatch(
+            batch_id=new_id("b"),
+            received_at=int(datetime.now(UTC).timestamp() * 1000),
+            columns=columns,
+            customer_id=self._customer,
+            device_id=self._device,
+        )
+        self.records += 1
+        for slot, row in events.rows(columns):
+            self.sent.setdefault(slot, []).append(row)
+        headers = [("batch_id", batch.batch_id.encode())]
+        return batch.customer_id.encode(), events.encode(batch), headers
+
+    async def post_as_transaction(self, hour: int) -> None:
+        """A record as a foreign transactional producer sends it: its end mark takes an offset."""
+        key, value, headers = self._record(hour)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.settings.kafka, transactional_id=new_id("tx")
+        )
+        await producer.start()
+        try:
+            async with producer.transaction():
+                await producer.send(self.settings.topic, value, key, headers=headers)
+        finally:
+            await producer.stop()
 
     @asynccontextmanager
     async def running(self, name: str) -> AsyncIterator[None]:
@@ -206,6 +223,24 @@ async def test_a_loss_is_proven_and_said_and_a_replay_beside_a_living_ledger_men
         await eventually(place.is_all_there)
     assert await place.value("SELECT max(next_offset) FROM ingest_progress") == place.records
     assert await place.value("SELECT count(*) FROM dead_letter") == 0
+
+
+async def test_an_offset_without_a_record_is_on_record_and_stops_neither_ledger_nor_archive(
+    place: Place,
+) -> None:
+    await place.post(0, 1)
+    await place.post_as_transaction(2)  # offset 2, and its end mark is 3
+    await place.post(3)
+    for name in ("ledger", "archive"):
+        await place.read_until(name, 5)
+    await place.post(4)
+    await place.read_until("ledger", 6)  # started anew behind it
+    assert await place.is_all_there()
+    found = await verify(place.settings, Scope(group=place.group("ledger")))
+    assert [loss.detail[:33] for loss in found.findings("loss")] == [
+        "of the archive: offsets 3 to 3, f",
+        "of the ledger: offsets 3 to 3, fo",
+    ]
 
 
 @pytest.mark.slow

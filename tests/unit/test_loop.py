@@ -35,6 +35,7 @@ class FakeEffect:
         self.parked: list[tuple[int, str]] = []
         self.progress: dict[int, int] = {}
         self.resumed: list[int] = []
+        self.holes: list[tuple[int, tuple[int, int]]] = []
         self.failures: list[Exception] = []
         self.before_write: Callable[[], Awaitable[None]] | None = None
 
@@ -68,6 +69,10 @@ class FakeEffect:
         self.writes.append((partition, span, values))
         self.progress[partition] = span.next
         return values.count(b"unknown")
+
+    async def skip(self, partition: int, hole: tuple[int, int]) -> None:
+        self.holes.append((partition, hole))
+        self.progress[partition] = hole[1]
 
     async def park(self, rejects: Sequence[Reject]) -> None:
         self.parked += [(reject.record.offset, reject.code) for reject in rejects]
@@ -489,14 +494,47 @@ async def test_a_log_that_ended_before_our_position_is_asked_about_and_not_skipp
             await asyncio.wait_for(task, 20)
 
 
-async def test_a_hole_in_the_middle_of_a_log_halts() -> None:
+async def test_a_hole_in_the_middle_of_a_log_is_recorded_and_passed_and_nothing_beside_it() -> None:
     stage = Stage()
-    stage.send(b"a", b"b", b"c")
-    stage.broker.trim(TOPIC, 0, 0)
+    stage.send(b"a", b"b", b"c", b"d")
     read = stage.broker.read
 
     def without_b(topic: str, partition: int, offset: int) -> Record | None:
         return read(topic, partition, 2 if offset == 1 else offset)
 
     stage.broker.read = without_b  # type: ignore[method-assign]
-    assert isinstance(await stage.fails(), Halted)
+    await stage.run_until(lambda: stage.effect.applied == [b"a", b"c", b"d"])
+    assert stage.effect.holes == [(0, (1, 2))]
+    assert [span for _, span, _ in stage.effect.writes] == [Span(0, 1, "id-a"), Span(2, 4, "id-d")]
+    assert stage.committed == 4
+
+
+async def test_a_hole_that_another_consumer_has_passed_is_left_to_it() -> None:
+    stage = Stage()
+    stage.send(b"a", b"b", b"c")
+    read = stage.broker.read
+
+    def without_b(topic: str, partition: int, offset: int) -> Record | None:
+        return read(topic, partition, 2 if offset == 1 else offset)
+
+    async def beaten(partition: int, hole: tuple[int, int]) -> None:
+        stage.effect.progress[partition] = hole[1]
+        raise Conflict("stale_consumer", "another was faster")
+
+    stage.broker.read = without_b  # type: ignore[method-assign]
+    stage.effect.skip = beaten  # type: ignore[method-assign]
+    await stage.run_until(lambda: stage.effect.applied == [b"a", b"c"])
+    assert [span.first for _, span, _ in stage.effect.writes] == [0, 2]
+
+
+async def test_a_log_that_goes_on_before_our_place_twice_halts() -> None:
+    stage = Stage()
+    stage.send(b"a", b"b", b"c")
+    stage.effect.progress[0] = 2
+    read = stage.broker.read
+
+    def older(topic: str, partition: int, offset: int) -> Record | None:
+        return read(topic, partition, 0 if offset == 2 else offset)
+
+    stage.broker.read = older  # type: ignore[method-assign]
+    assert getattr(await stage.fails(), "code", "") == "log_changed"
