@@ -121,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     train_share_from_s: Positive = 15.0
     train_memory_bytes: Count = 4_294_967_296
     train_customers_max: Count = 1000
+    dataset_keep_days: Count = 90
     train_device: Literal["auto", "cpu", "cuda"] = "auto"
     customer_runs_at_once: Annotated[int, Meta(ge=0)] = 0
     forecast_timeout_s: Positive = 600.0

@@ -42,7 +42,7 @@ async def cohort_prepare(context: JobContext) -> None:
 
 
 async def _again(context: JobContext, dataset_hash: str) -> None:
-    """A run on a dataset that was pinned before. Raises NotFound when it is not there."""
+    """A run on a dataset that was pinned before. Raises Rejected(dataset_gone)."""
     manifest = await read_manifest(context.store, context.programme_no, dataset_hash)
     people = len({week.customer_id for week in manifest.weeks})
     await _plan(context, Pinned(dataset_hash, people, len(manifest.weeks)), ())

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fitstream.errors import Conflict, FitstreamError, Rejected
+from fitstream.errors import Conflict, FitstreamError, NotFound, Rejected
 from fitstream.repo.models import PinnedWeek
 from fitstream.store import Store
 from fitstream.tasks.context import JobContext
@@ -22,6 +22,7 @@ from fitstream.trainer import data
 from fitstream.trainer.data import Series
 
 HISTORY_WEEKS = 26
+MANIFEST = "manifest.json"
 _PART_WEEKS = 500
 _AT_ONCE = 16
 _TELL_EVERY = 50
@@ -77,14 +78,14 @@ async def write_dataset(
     manifest = Manifest(
         dataset_hash, parts, [Week(w.customer_id, w.week, w.version) for w in weeks]
     )
-    await _put(context.store, f"{home}/manifest.json", msgspec.json.encode(manifest))
+    await _put(context.store, f"{home}/{MANIFEST}", msgspec.json.encode(manifest))
 
 
 async def read_dataset(store: Store, programme_no: int, dataset_hash: str) -> dict[str, Series]:
     """Series of the customers in a dataset, exactly as they were pinned.
 
     Raises Rejected(dataset_differs) when a file is not what the manifest says, NotFound when one is
-    gone.
+    missing, Rejected(dataset_gone) when the whole is not kept any more.
     """
     manifest = await read_manifest(store, programme_no, dataset_hash)
     bodies = []
@@ -97,9 +98,16 @@ async def read_dataset(store: Store, programme_no: int, dataset_hash: str) -> di
 
 
 async def read_manifest(store: Store, programme_no: int, dataset_hash: str) -> Manifest:
-    """What lies in a dataset. Raises NotFound."""
-    key = f"{folder(programme_no, dataset_hash)}/manifest.json"
-    return msgspec.json.decode(await store.get(key), type=Manifest)
+    """What lies in a dataset. Raises Rejected(dataset_gone) where it is not there any more."""
+    key = f"{folder(programme_no, dataset_hash)}/{MANIFEST}"
+    try:
+        return msgspec.json.decode(await store.get(key), type=Manifest)
+    except NotFound:
+        text = (
+            "the data of this run are gone: they were not used for long, or somebody in them has "
+            "withdrawn; start a run on the weeks of today instead"
+        )
+        raise Rejected("dataset_gone", text) from None
 
 
 async def read_weeks(
