@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import msgspec
-from arq import create_pool
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis
+from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
 from fitstream.errors import Unavailable
@@ -19,6 +19,8 @@ from fitstream.settings import Settings
 
 TASK = "run_job"
 _RING_S = 5.0
+_ANSWER_S = 10.0
+_CONNECTIONS_MAX = 32
 _RINGS_ALIKE = 5
 
 
@@ -60,6 +62,7 @@ class ArqDoorbell:
         """Closes the connections."""
         if self._pool is not None:
             await self._pool.aclose()
+            await self._pool.connection_pool.disconnect()
 
 
 def queue_name(queue: str) -> str:
@@ -67,20 +70,31 @@ def queue_name(queue: str) -> str:
     return f"fitstream:{queue}"
 
 
-def redis_settings(settings: Settings) -> RedisSettings:
-    """arq's connection settings, with deadlines."""
-    parsed = RedisSettings.from_dsn(settings.redis)
-    parsed.conn_timeout = 3
-    parsed.conn_retries = 1
-    parsed.conn_retry_delay = 1
-    return parsed
-
-
 async def open_pool(settings: Settings) -> ArqRedis:
-    """A pool that speaks msgpack, never pickle."""
-    return await create_pool(
-        redis_settings(settings), job_serializer=encode_job, job_deserializer=decode_job
+    """A pool that speaks msgpack, never pickle; every call of it has a deadline.
+
+    A Redis that is silent, and not only one that is gone, ends a call with an error. arq's own
+    `create_pool` sets no deadline for reads. Raises RedisError or OSError when it does not answer.
+    """
+    connections = BlockingConnectionPool.from_url(
+        settings.redis,
+        max_connections=_CONNECTIONS_MAX,
+        timeout=_RING_S,  # for a free connection
+        socket_connect_timeout=3,
+        socket_timeout=_ANSWER_S,
+        socket_keepalive=True,
+        health_check_interval=15,
     )
+    pool = ArqRedis(
+        pool_or_conn=connections, job_serializer=encode_job, job_deserializer=decode_job
+    )
+    try:
+        await pool.ping()
+    except BaseException:
+        await pool.aclose()
+        await connections.disconnect()
+        raise
+    return pool
 
 
 def encode_job(job: dict[str, Any]) -> bytes:

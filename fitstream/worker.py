@@ -163,7 +163,9 @@ class JobRunner:
         finally:
             await _end(child, _KILL_AFTER_S)
         await _read_to_the_end(child, reading, words)
-        return Ended(child.returncode or 0, words.result(), reason)
+        # A child that even SIGKILL did not end yet has not succeeded.
+        code = -signal.SIGKILL if child.returncode is None else child.returncode
+        return Ended(code, _outcome(words), reason)
 
     async def _run_here(self, job: ClaimedJob) -> Ended:
         """The same without a process: the task is cancelled where a child would be killed."""
@@ -330,14 +332,21 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 async def _read_to_the_end(child: asyncio.subprocess.Process, *readers: asyncio.Task[Any]) -> None:
-    """Waits for the readers of an ended child; a process that it left behind holds them open, and
-    is killed."""
+    """Waits for the readers of an ended child. A process that it left behind holds them open: it is
+    killed, and where it has hidden in a session of its own they are given up."""
     _, still = await asyncio.wait(readers, timeout=_LAST_LINES_S)
     if still:
         log.warning("child_left_processes", pid=child.pid)
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        await asyncio.gather(*readers)
+        _, still = await asyncio.wait(readers, timeout=_LAST_LINES_S)
+    for reader in still:
+        reader.cancel()
+    await asyncio.wait(readers)
+
+
+def _outcome(reader: "asyncio.Task[str]") -> str:
+    return "" if reader.cancelled() else reader.result()
 
 
 def _detail(line: str) -> str:

@@ -1,6 +1,8 @@
 """A worker that is told to stop, or whose child dies: what becomes of the job it had claimed."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -151,22 +153,66 @@ async def test_cancel_ends_the_running_child_and_whatever_it_has_started(
     await eventually(are_gone)
 
 
-async def test_neither_an_endless_line_nor_a_left_over_process_holds_a_job(
+async def test_training_that_takes_longer_than_allowed_is_ended_and_has_failed(
+    services: Settings, repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_RENEW_EVERY_S", 0.1)
+    does(monkeypatch, "import time; time.sleep(60)")
+    settings = msgspec.structs.replace(services, train_timeout_s=0.3)
+    queue = new_id("queue")
+    async with repo.transaction() as db:
+        new = NewJob(kind="train_candidate", queue=queue, dedupe_key=queue)
+        job_id = await jobs.insert_job(db, new)
+    async with open_store(settings) as store, asyncio.timeout(30):
+        await worker.JobRunner(repo, settings, store).run(job_id)
+    found = await job_of(repo, job_id)
+    assert (found.state, found.error) == ("failed", "took longer than allowed and was ended")
+
+
+async def test_training_that_takes_more_memory_than_allowed_fails_with_the_reason(
     services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    does(
+        monkeypatch,
+        "from fitstream.tasks.memory import limit_memory\n"
+        "limit_memory(300_000_000)\n"
+        "bytearray(600_000_000)",
+    )
+    async with open_store(services) as store, asyncio.timeout(30):
+        await worker.JobRunner(repo, services, store).run(job_id)
+    found = await job_of(repo, job_id)
+    assert (found.state, found.error) == ("failed", "MemoryError")
+
+
+@pytest.mark.parametrize("is_hidden", [False, True], ids=["in its group", "in another session"])
+async def test_neither_an_endless_line_nor_a_left_over_process_holds_a_job(
+    services: Settings,
+    repo: Repo,
+    job_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    is_hidden: bool,
+) -> None:
+    pid = tmp_path / "pid"
     monkeypatch.setattr(worker, "_LAST_LINES_S", 0.5)
     does(
         monkeypatch,
-        "import subprocess, sys\n"
+        "import pathlib, subprocess, sys\n"
         "print('x' * 3_000_000)\n"
         "print('y' * 3_000_000, file=sys.stderr)\n"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "sleeping = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        f"left = subprocess.Popen(sleeping, start_new_session={is_hidden})\n"
+        f"pathlib.Path({str(pid)!r}).write_text(str(left.pid))\n"
         "sys.exit('what was wrong')",
     )
     async with open_store(services) as store, asyncio.timeout(30):
         await worker.JobRunner(repo, services, store).run(job_id)
     found = await job_of(repo, job_id)
-    assert (found.state, found.error) == ("failed", "what was wrong")
+    assert found.state == "failed"
+    if is_hidden:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    else:
+        assert found.error == "what was wrong"
 
 
 @pytest.mark.parametrize(
