@@ -18,6 +18,7 @@ from fitstream.repo import jobs, models, training
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.dataset import read_dataset
 from fitstream.tasks.memory import limit_training
+from fitstream.tasks.pace import Pace
 from fitstream.trainer.automl import SearchPlan, Trial
 from fitstream.trainer.checkpoint import (
     Header,
@@ -167,12 +168,11 @@ class _Teller:
     saved: float = 0.0
 
     def __post_init__(self) -> None:
-        self.began, self.first = time.monotonic(), self.fit.progress.epoch
+        self.pace = Pace(self.fit.progress.epoch)
 
     def after_epoch(self, loss: float) -> None:
         """Raises Stopped when the job was asked to stop, and what saving raises."""
         progress, now, epochs = self.fit.progress, time.monotonic(), self.order.epochs
-        per_epoch = (now - self.began) / (progress.epoch - self.first)
         self.context.tell(
             phase="training",
             target=self.order.candidate.target,
@@ -180,7 +180,7 @@ class _Teller:
             epoch=progress.epoch,
             epochs=epochs,
             loss=round(loss, 5),
-            left_s=round(per_epoch * (epochs - progress.epoch), 1),
+            left_s=self.pace.left_s(progress.epoch, epochs),
         )
         if now - self.saved >= _CHECKPOINT_EVERY_S:
             header = Header(run_key=self.context.job.id, progress=progress, seconds=self.seconds())

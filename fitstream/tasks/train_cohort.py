@@ -20,6 +20,7 @@ from fitstream.repo.training import RunPlan
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.dataset import read_dataset
 from fitstream.tasks.memory import limit_training
+from fitstream.tasks.pace import Pace
 from fitstream.tasks.registering import finish_without_model, register_cohort
 from fitstream.tasks.stored_model import load_model
 from fitstream.tasks.train_candidate import Candidate
@@ -81,10 +82,13 @@ async def _begin(context: JobContext, planned: RunPlan) -> None:
 
 async def _do_here(context: JobContext, series: Mapping[str, Series], recipe: Recipe) -> None:
     """A search so small that processes of their own would take longer than its candidates."""
-    rival = await _rival(context)
+    rival, pace = await _rival(context), Pace()
 
     def tell(epoch: int, epochs: int, loss: float) -> None:
-        context.tell(phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5))
+        left_s = pace.left_s(epoch, epochs)
+        context.tell(
+            phase="training", epoch=epoch, epochs=epochs, loss=round(loss, 5), left_s=left_s
+        )
 
     run = await asyncio.to_thread(fit.train_cohort, series, recipe, tell, rival.model)
     await _finish(context, run, rival)

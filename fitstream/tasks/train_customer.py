@@ -14,6 +14,7 @@ from fitstream.repo.training import RunPlan
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.dataset import read_dataset
 from fitstream.tasks.memory import limit_training
+from fitstream.tasks.pace import Pace
 from fitstream.tasks.registering import put_bytes
 from fitstream.tasks.stored_model import load_model
 from fitstream.trainer import registry
@@ -51,9 +52,13 @@ async def _adapt(
     context: JobContext, series: Series, given: tuple[Blend, CustomerRecipe]
 ) -> CustomerRun:
     started, base, recipe = context.now(), *given
+    pace = Pace()
 
     def tell(epoch: int, epochs: int, loss: float) -> None:
-        context.tell(phase="adapting", epoch=epoch, epochs=epochs, loss=round(loss, 5))
+        left_s = pace.left_s(epoch, epochs)
+        context.tell(
+            phase="adapting", epoch=epoch, epochs=epochs, loss=round(loss, 5), left_s=left_s
+        )
 
     run = await asyncio.to_thread(adapt, series, base, recipe, tell)
     return CustomerRun(run.verdict, run.adapted, {**run.report, **_took(context, started)})

@@ -86,10 +86,12 @@ def share_of(progress: Mapping[str, Any]) -> int | None:
 
 
 def progress_words(progress: Mapping[str, Any]) -> str:
-    """`epoch 7 of 20`, `weeks 12 of 40`, or the phase."""
+    """`epoch 7 of 20, 12 s left`, `weeks 12 of 40`, or the phase."""
     for part, whole in _COUNTERS:
         if part in progress and whole in progress:
-            return f"{part} {words.number(progress[part])} of {words.number(progress[whole])}"
+            left = progress.get("left_s") if part == "epoch" else None
+            said = f", {left:.0f} s left" if isinstance(left, int | float) else ""
+            return f"{part} {words.number(progress[part])} of {words.number(progress[whole])}{said}"
     phase = progress.get("phase")
     return words.plain(str(phase)).lower() if phase else ""
 
