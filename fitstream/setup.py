@@ -11,6 +11,7 @@ from fitstream.gateway.passwords import hash_password
 from fitstream.ids import key_of, new_key
 from fitstream.logs import get
 from fitstream.repo import accounts, keys, progress
+from fitstream.repo.audit import SYSTEM, Subject, record
 from fitstream.repo.database import Repo, open_repo
 from fitstream.repo.migrate import migrate
 from fitstream.settings import Settings
@@ -64,3 +65,4 @@ async def create_admin(repo: Repo, new: NewAdmin) -> None:
     async with repo.transaction() as db:
         number = await accounts.create_account(db, new.email, password_hash, "admin", None)
         await keys.insert_admin_key(db, key_of(new.api_key), new.email, number)
+        await record(db, SYSTEM, "staff.created", Subject("account", str(number)))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import ClientSession
+from yarl import URL
 
 from fitstream.client import Client
 from fitstream.client.data import Customer
@@ -34,7 +35,7 @@ class LoggedIn(NamedTuple):
 
 
 async def call(
-    http: ClientSession, method: str, path: str, token: str = "", json: Any = None
+    http: ClientSession, method: str, path: str | URL, token: str = "", json: Any = None
 ) -> Answer:
     """A call of the API."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}

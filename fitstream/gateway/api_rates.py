@@ -9,7 +9,7 @@ from collections import OrderedDict
 from hashlib import sha256
 
 from fitstream.errors import TooMany
-from fitstream.gateway.principal import Principal
+from fitstream.gateway.principal import Principal, caller_of
 from fitstream.repo import throttle
 from fitstream.repo.database import Repo
 from fitstream.repo.throttle import Bucket
@@ -30,9 +30,12 @@ class ApiRates:
 
     async def take(self, principal: Principal, now: float | None = None) -> None:
         """One call of `principal`; raises TooMany when it has asked too often, anywhere."""
-        who = _who(principal)
-        if who is None:
-            return
+        who = caller_of(principal)
+        if who:  # a stranger is slowed down by address where it matters
+            await self.take_as(who, now)
+
+    async def take_as(self, who: str, now: float | None = None) -> None:
+        """One call of whoever is called so; raises TooMany."""
         now = time.monotonic() if now is None else now
         left, until = self._held.get(who, (0, 0.0))
         if left <= 0 or now > until:
@@ -50,10 +53,3 @@ class ApiRates:
         if taken < 1:
             raise TooMany(1 / self._per_s)
         return taken
-
-
-def _who(principal: Principal) -> str | None:
-    """The account, key, client or device that asks; None for a stranger, who is slowed down by
-    address where it matters."""
-    names = (principal.client_id, principal.account_id or "", principal.key_id)
-    return " ".join(filter(None, names)) or None

@@ -37,14 +37,18 @@ class LoginGuard:
         self._masters = masters
         self._settings = settings
 
-    async def take(self, address: str, email: str) -> Guess:
+    async def take(self, address: str, email: str, typed: str = "") -> Guess:
         """One try, taken before the password is looked at: many at once get no further.
 
-        Raises TooMany when the address has failed too often; waits when the account has.
+        `typed` is what was typed in place of the address. Raises TooMany when the address has
+        failed too often; waits when the account has.
         """
         account = self._bucket("account", email, _ACCOUNT_BURST, _ACCOUNT_PER_S)
-        pair = self._bucket("pair", f"{address} {email}", _PAIR_BURST, _PAIR_PER_S)
-        buckets = (self._address(address), pair)
+        names = dict.fromkeys(name.strip().lower() for name in (email, typed or email))
+        pairs = [
+            self._bucket("pair", f"{address} {name}", _PAIR_BURST, _PAIR_PER_S) for name in names
+        ]
+        buckets = (self._address(address), *pairs)
         async with self._repo.connection() as db:
             for bucket in buckets:
                 await throttle.take(db, bucket)

@@ -53,5 +53,11 @@ class Principal(NamedTuple):
         return self.programmes is None or programme_no in self.programmes
 
 
+def caller_of(principal: Principal) -> str:
+    """The account with the client, the key or the device that calls; empty for a stranger."""
+    names = (principal.client_id, principal.account_id or "", principal.key_id)
+    return " ".join(filter(None, names))
+
+
 ANONYMOUS = Principal("anonymous")
 PRINCIPAL = web.RequestKey("principal", Principal)

@@ -4,8 +4,8 @@ Never in memory as a whole, and never looked into further than its first bytes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +15,14 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from fitstream.errors import Rejected, TooMany
+from fitstream.gateway.encodings import encoding_of
 from fitstream.settings import Settings
 from fitstream.uploads.opening import PEEK_BYTES
 
 _PIECE_BYTES = 262_144
 _BUSY_S = 10.0
+_PAUSES = 3  # a phone between two cells
+LEAST_PER_S = 32_768
 
 
 class Received(NamedTuple):
@@ -40,18 +43,42 @@ class Pieces(Protocol):
 
 
 class UploadRoom:
-    """How many files may be on their way in at once in this process."""
+    """How many files may be on their way in at once in this process: one of each sender."""
 
     def __init__(self, most: int) -> None:
-        self._left = most
+        self._most = most
+        self.senders: set[str] = set()
 
-    def __enter__(self) -> None:
-        if self._left == 0:
+    @contextmanager
+    def of(self, sender: str) -> Iterator[None]:
+        """Room for a file of `sender`. Raises TooMany when all is taken, or theirs is."""
+        if len(self.senders) >= self._most or sender in self.senders:
             raise TooMany(_BUSY_S)
-        self._left -= 1
+        self.senders.add(sender)
+        try:
+            yield
+        finally:
+            self.senders.discard(sender)
 
-    def __exit__(self, *_: object) -> None:
-        self._left += 1
+
+class Pace:
+    """How far a file has to have come: it may pause, but a trickle holds no room for long.
+
+    In all it has `patience_s`, and a second more for every `LEAST_PER_S` bytes that came.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._ends_at = asyncio.get_running_loop().time() + _PAUSES * patience_s
+
+    def ends_at(self, size: int) -> float:
+        """When a file of which `size` bytes have come is given up, in the loop's time."""
+        return self._ends_at + size / LEAST_PER_S
+
+    def deadline(self, size: int) -> float:
+        """By when the piece after `size` bytes must be there."""
+        now = asyncio.get_running_loop().time()
+        return min(now + self._patience_s, self.ends_at(size))
 
 
 ROOM = web.AppKey("upload_room", UploadRoom)
@@ -59,9 +86,7 @@ ROOM = web.AppKey("upload_room", UploadRoom)
 
 def body_pieces(request: web.Request) -> Pieces:
     """The body of a request, inflated where it is sent so. Raises Rejected."""
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("identity", "gzip"):
-        raise Rejected("unsupported_encoding", "send the file plain or as gzip", 415)
+    encoding_of(request)
 
     async def read() -> bytes:
         return await request.content.read(_PIECE_BYTES)
@@ -71,10 +96,13 @@ def body_pieces(request: web.Request) -> Pieces:
 
 @asynccontextmanager
 async def received(
-    request: web.Request, pieces: Pieces, settings: Settings
+    request: web.Request, sender: str, pieces: Pieces, settings: Settings
 ) -> AsyncIterator[Received]:
-    """The whole file. Raises Rejected(file_too_large, slow_body, empty, unreadable), TooMany."""
-    with request.app[ROOM], TemporaryDirectory(prefix="fitstream-in-") as folder:
+    """The whole file. Raises Rejected(file_too_large, slow_body, empty, unreadable), TooMany.
+
+    `sender` tells people and programs apart: each has one file on its way in at a time.
+    """
+    with request.app[ROOM].of(sender), TemporaryDirectory(prefix="fitstream-in-") as folder:
         path = Path(folder) / "file"
         with await asyncio.to_thread(path.open, "wb") as file:
             size, digest, first = await _spool(pieces, file, settings)
@@ -87,7 +115,8 @@ async def _spool(pieces: Pieces, file: BinaryIO, settings: Settings) -> tuple[in
     size = 0
     first = b""
     digest = sha256()
-    while piece := await _next(pieces, settings):
+    pace = Pace(settings.body_timeout_s)
+    while piece := await _next(pieces, pace.deadline(size)):
         size += len(piece)
         if size > settings.upload_max_bytes:
             text = f"a file may have {settings.upload_max_bytes} bytes; send it in parts"
@@ -99,9 +128,9 @@ async def _spool(pieces: Pieces, file: BinaryIO, settings: Settings) -> tuple[in
     return size, digest.hexdigest(), first
 
 
-async def _next(pieces: Pieces, settings: Settings) -> bytes:
+async def _next(pieces: Pieces, deadline: float) -> bytes:
     try:
-        async with asyncio.timeout(settings.body_timeout_s):
+        async with asyncio.timeout_at(deadline):
             return await pieces()
     except TimeoutError:
         raise Rejected("slow_body", "the file did not arrive in time", 408) from None

@@ -16,6 +16,7 @@ from fitstream.boxes import close_box, mark, open_box
 from fitstream.errors import Rejected
 from fitstream.ids import hashed, new_secret
 from fitstream.repo import factors
+from fitstream.repo.accounts import Account
 from fitstream.repo.database import Db
 
 ISSUER = "fitstream"
@@ -96,14 +97,24 @@ async def check(db: Db, masters: list[bytes], account_no: int, code: str, now: d
     raise wrong_code()
 
 
-async def challenge(db: Db, account_no: int, now: datetime) -> Challenge | None:
-    """What the code is sent with; None for an account whose password is enough."""
-    found = await factors.find(db, account_no)
+async def challenge(db: Db, account: Account, now: datetime) -> Challenge | None:
+    """What the code is sent with; None for an account whose password is enough.
+
+    Raises Rejected(wrong_code) when the password changed meanwhile.
+    """
+    found = await factors.find(db, account.account_no)
     if found is None or found.confirmed_at is None:
         return None
     token, expires_at = new_secret(), now + timedelta(seconds=CHALLENGE_S)
-    await factors.insert_challenge(db, hashed(token), account_no, _TRIES, expires_at)
+    if not await factors.insert_challenge(db, hashed(token), account, _TRIES, expires_at):
+        raise wrong_code()
     return Challenge(token, expires_at)
+
+
+async def end_challenge(db: Db, token: str) -> None:
+    """Takes a challenge that was answered. Raises Rejected(wrong_code) for one that has ended."""
+    if not await factors.end_challenge(db, hashed(token)):
+        raise wrong_code()
 
 
 async def answered_by(db: Db, token: str, now: datetime) -> int:

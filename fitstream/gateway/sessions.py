@@ -44,21 +44,30 @@ async def authenticate(repo: Repo, email: str, password: str) -> Account:
         account = await accounts.find_account(db, email)
     stored = account.password_hash if account else None
     if not await is_right(stored, password) or account is None:
-        raise Rejected("wrong_credentials", "e-mail or password is wrong", 401)
+        raise wrong_credentials()
     return account
+
+
+def wrong_credentials() -> Rejected:
+    """The one answer for all that is wrong."""
+    return Rejected("wrong_credentials", "e-mail or password is wrong", 401)
 
 
 async def open_session(
     repo: Repo, account: Account, now: datetime, settings: Settings, agent: str = ""
 ) -> Session:
-    """A new session of who has shown all that their account asks for; `agent` is the browser."""
+    """A new session of who has shown all that their account asks for; `agent` is the browser.
+
+    Raises Rejected(wrong_credentials) when that changed meanwhile.
+    """
     is_customer = account.role == "customer"
     lifetime_s = settings.customer_idle_s * 3 if is_customer else settings.admin_absolute_s
     expires_at = now + timedelta(seconds=lifetime_s)
     token = PREFIX + new_secret()
     async with repo.transaction() as db:
         told = "".join(char for char in agent if char.isprintable())[:_AGENT_CHARS]
-        await accounts.insert_session(db, hashed(token), account.account_no, expires_at, told)
+        if not await accounts.insert_session(db, hashed(token), account, expires_at, told):
+            raise wrong_credentials()
         if not is_customer:
             by = Actor(account.role, account.account_no)
             await record(db, by, "session.opened", Subject("account", str(account.account_no)))

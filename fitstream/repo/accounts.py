@@ -6,7 +6,7 @@ import msgspec
 
 from fitstream.errors import Conflict
 from fitstream.ids import new_id
-from fitstream.repo import sessions
+from fitstream.repo import links, sessions
 from fitstream.repo.database import Db, UniqueViolation, execute, fetch_one, fetch_value
 
 
@@ -50,21 +50,28 @@ async def create_account(
     return number
 
 
-async def set_customer_login(db: Db, customer_no: int, email: str, password_hash: str) -> None:
-    """Gives a customer a login, or a new password; a change ends every session.
+async def set_customer_login(
+    db: Db, customer_no: int, email: str, password_hash: str
+) -> Account | None:
+    """Gives a customer a login, or a new password; the account as it was, None for a new one.
 
+    A change ends every session, token and mailed link, and another address has not answered yet.
     Raises Conflict(exists) when the address is another account's.
     """
     found = await fetch_one(db, Account, "accounts.account_of_customer", customer_no)
+    await links.end_links(db, found.account_no if found else None, customer_no)
     if found is None:
         await create_account(db, email, password_hash, "customer", customer_no)
-        return
+        return None
     try:
         async with db.transaction():
             await execute(db, "accounts.set_password", found.account_no, password_hash, email)
     except UniqueViolation as error:
         raise Conflict("exists", "an account with this e-mail exists") from error
-    await sessions.revoke_for(db, "password_changed", account_no=found.account_no)
+    await sessions.revoke_for(
+        db, "password_changed", account_no=found.account_no, customer_no=customer_no
+    )
+    return found
 
 
 async def find_account(db: Db, email: str) -> Account | None:
@@ -78,10 +85,15 @@ async def has_admin(db: Db) -> bool:
 
 
 async def insert_session(
-    db: Db, token_sha: bytes, account_no: int, expires_at: datetime, agent: str = ""
-) -> None:
-    """A session that ends at `expires_at` at the latest; `agent` is the browser, as it says."""
-    await execute(db, "accounts.insert_session", token_sha, account_no, expires_at, agent)
+    db: Db, token_sha: bytes, account: Account, expires_at: datetime, agent: str = ""
+) -> bool:
+    """A session that ends at `expires_at` at the latest; `agent` is the browser, as it says.
+
+    False when the account may not log in any more, or not with the password that was looked at:
+    a change of it waits for this, or this for the change.
+    """
+    asked = (token_sha, account.account_no, expires_at, agent, account.password_hash)
+    return await execute(db, "accounts.insert_session", *asked) > 0
 
 
 async def find_session(

@@ -144,7 +144,10 @@ async def list_customers(
 
 
 async def update_profile(db: Db, customer_no: int, name: str | None, email: str | None) -> None:
-    """Changes the fields that are given. Raises Conflict(exists) for a taken e-mail."""
+    """Changes the fields that are given. Raises Conflict(exists) for a taken e-mail.
+
+    With another e-mail, what was mailed to the one before works no more.
+    """
     try:
         async with db.transaction():
             await execute(db, "customers.update_customer", customer_no, name, email)

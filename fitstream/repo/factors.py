@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from fitstream.repo.accounts import Account
 from fitstream.repo.database import Db, execute, fetch_one, fetch_value
 
 
@@ -60,10 +61,16 @@ async def recovery_codes_left(db: Db, account_no: int) -> int:
 
 
 async def insert_challenge(
-    db: Db, token_sha: bytes, account_no: int, tries: int, expires_at: datetime
-) -> None:
-    """A log-in that waits for its code."""
-    await execute(db, "factors.insert_challenge", token_sha, account_no, tries, expires_at)
+    db: Db, token_sha: bytes, account: Account, tries: int, expires_at: datetime
+) -> bool:
+    """A log-in that waits for its code; False when the password is another by now."""
+    asked = (token_sha, account.account_no, tries, expires_at, account.password_hash)
+    return await execute(db, "factors.insert_challenge", *asked) > 0
+
+
+async def end_challenge(db: Db, token_sha: bytes) -> bool:
+    """Ends one that was answered; False when something else has ended it."""
+    return await execute(db, "factors.end_challenge", token_sha) > 0
 
 
 async def try_challenge(db: Db, token_sha: bytes, now: datetime) -> int | None:

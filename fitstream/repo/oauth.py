@@ -170,6 +170,7 @@ async def set_client_disabled(db: Db, client_no: int, disabled: bool) -> None:
     """Refuses a client and ends all that was granted to it, or lets it ask again."""
     await execute(db, "oauth.set_client_disabled", client_no, disabled)
     if disabled:
+        await execute(db, "oauth.end_client_codes", client_no)
         await execute(db, "oauth.revoke_client", client_no, "client_disabled")
 
 
@@ -186,6 +187,13 @@ async def lock_code(db: Db, code_sha: bytes) -> CodeRow | None:
 async def use_code(db: Db, code_sha: bytes, now: datetime, family_no: int) -> None:
     """Notes what the code was exchanged for."""
     await execute(db, "oauth.use_code", code_sha, now, family_no)
+
+
+async def count_waiting(db: Db, client_no: int, now: datetime) -> int:
+    """How many devices of a client wait, after those that have long expired are forgotten."""
+    await execute(db, "oauth.forget_waiting", now)
+    count: int = await fetch_value(db, "oauth.count_waiting", client_no, now)
+    return count
 
 
 async def insert_device_code(db: Db, row: DeviceCodeRow) -> bool:
@@ -258,9 +266,9 @@ async def revoke_token(db: Db, token_sha: bytes) -> None:
     await execute(db, "oauth.revoke_token", token_sha)
 
 
-async def revoke_family(db: Db, family_no: int, reason: Reason) -> None:
-    """Ends a grant with all its tokens; a repeat changes nothing."""
-    await execute(db, "oauth.revoke_family", family_no, reason)
+async def revoke_family(db: Db, family_no: int, reason: Reason) -> bool:
+    """Ends a grant with all its tokens; False, and nothing changes, when it had ended."""
+    return await execute(db, "oauth.revoke_family", family_no, reason) > 0
 
 
 async def list_grants(

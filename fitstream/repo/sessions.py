@@ -3,6 +3,10 @@
 `revoke_for` is called in the transaction that is the reason for it: sessions and OAuth tokens are
 looked up in the database at every use, so they fail on every process with its commit; keys are
 cached, and the counter it raises makes every process read them again.
+
+What could still become a token or key ends first, in this order: sessions, so that it waits for
+decisions that hold theirs; then log-ins that wait for a code, OAuth codes and pairings, so that it
+waits for exchanges that hold those; then the grants, those exchanges' among them.
 """
 
 from datetime import datetime
@@ -44,6 +48,9 @@ async def revoke_for(
 ) -> int:
     """Ends all sessions and OAuth tokens of whom is named; how many sessions and grants ended.
 
+    What waits to become one ends with them: log-ins without their second factor, codes, and
+    devices that were approved and have not fetched their key.
+
     An account's and a customer's keys are read again by every process. `keep` is the hash of a
     session token that may go on. A device has no sessions: its keys are revoked by whoever removes
     it. Repeats change nothing.
@@ -53,15 +60,33 @@ async def revoke_for(
         account_no = await fetch_value(db, "sessions.account_of_customer", customer_no)
     if account_no is not None:
         ended += await execute(db, "sessions.end_sessions", account_no, keep)
-    ended += await execute(db, "sessions.revoke_grants", account_no, customer_no, device_no, reason)
+        await execute(db, "sessions.end_log_ins", account_no)
+    ended += await _revoke_grants(db, (account_no, customer_no, device_no), reason)
     changed = await fetch_value(db, "keys.raise_counter")
     await execute(db, "sessions.touch_keys", account_no, customer_no, device_no, changed)
     return ended
 
 
 async def revoke_grants(db: Db, customer_no: int, reason: Reason) -> int:
-    """Ends what a customer granted to other programs; their own sessions go on."""
-    return await execute(db, "sessions.revoke_grants", None, customer_no, None, reason)
+    """Ends what a customer granted to programs and devices that wait; their sessions go on."""
+    return await _revoke_grants(db, (None, customer_no, None), reason)
+
+
+async def hold_session(db: Db, token_sha: bytes) -> bool:
+    """Keeps a session until the caller's transaction ends; False when it is over.
+
+    Whoever stores what outlives a session holds it: then what ends the session finds that, too.
+    """
+    return bool(await fetch_value(db, "sessions.hold_session", token_sha))
+
+
+async def _revoke_grants(
+    db: Db, whose: tuple[int | None, int | None, int | None], reason: Reason
+) -> int:
+    """Grants of an account, a customer or a device, after what could still become one."""
+    for name in ("sessions.end_codes", "sessions.end_device_codes", "sessions.end_pairings"):
+        await execute(db, name, *whose)
+    return await execute(db, "sessions.revoke_grants", *whose, reason)
 
 
 class Living(NamedTuple):

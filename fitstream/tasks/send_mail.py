@@ -115,7 +115,8 @@ class _Drafter:
             return self._invitation(expected)
         programme = await people.registration_of(self._db, letter.programme)
         data = close_box(self._masters, LINK_DATA, msgspec.msgpack.encode(letter))
-        values = {"programme": programme.name, "name": letter.name}
+        # Not the name: whoever typed it need not be who reads the mail.
+        values = {"programme": programme.name}
         return Draft(letter.email, "registration", values, self._link("register", data=data))
 
     async def _reset(self, letter: ResetAsked) -> Draft | None:
@@ -135,9 +136,9 @@ class _Drafter:
         if who.email is None or who.account_no is not None or not who.is_active:
             return None
         values = {"programme": who.programme, "name": who.name}
-        return Draft(
-            who.email, "invitation", values, self._link("invite", customer_no=who.customer_no)
-        )
+        data = close_box(self._masters, LINK_DATA, who.email.encode())
+        link = self._link("invite", customer_no=who.customer_no, data=data)
+        return Draft(who.email, "invitation", values, link)
 
     def _link(
         self,

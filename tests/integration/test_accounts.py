@@ -8,6 +8,7 @@ import pytest
 from fitstream.client import Client
 from fitstream.errors import Conflict, NotFound, Rejected
 from fitstream.mail import written
+from fitstream.repo.database import open_repo
 from fitstream.store import open_store
 from tests.conftest import RunningStack
 from tests.mails import mail_to, token_of
@@ -47,6 +48,7 @@ async def test_a_registration_makes_a_customer_once_its_link_is_used(
     email = new_address()
     await nobody.register(email, PASSWORD, "Europe/Berlin", name="Ada")
     mail = await mail_to(stack.folder, email, "Confirm your registration")
+    assert "Ada" not in mail.text  # a stranger may have typed it, and more
     assert (await admin.customers(email)).items == []
     with pytest.raises(Rejected):
         await nobody.login(email, PASSWORD)
@@ -184,6 +186,8 @@ async def test_another_address_counts_once_it_has_answered_and_the_old_one_is_to
     await nobody.login(old, PASSWORD)
     assert (await nobody.verify(token)).email == new
     with pytest.raises(Rejected):
+        await me.me()  # every session and token ends with the address
+    with pytest.raises(Rejected):
         await nobody.login(old, PASSWORD)
     await nobody.login(new, PASSWORD)
     await mail_to(stack.folder, old, "Your address was changed")
@@ -227,6 +231,61 @@ async def test_an_invited_customer_chooses_a_password(
     assert me.customer.id == customer.id
     with pytest.raises(Conflict):
         await admin.invite(customer.id)
+
+
+async def test_an_invitation_ends_when_the_address_it_went_to_is_no_more_the_customers(
+    admin: Client, nobody: Client, stack: RunningStack
+) -> None:
+    wrong = new_address()
+    customer = await admin.create_customer("UTC", email=wrong)
+    await admin.invite(customer.id)
+    token = token_of(await mail_to(stack.folder, wrong, "Your access to"))
+    await admin.change_customer(customer.id, name="Ada", email=wrong)  # nothing of it is new
+    assert (await nobody.link(token)).purpose == "invite"
+    right = new_address()
+    await admin.change_customer(customer.id, email=right)
+    with pytest.raises(NotFound):
+        await nobody.accept(token, PASSWORD)
+    await admin.invite(customer.id)
+    token = token_of(await mail_to(stack.folder, right, "Your access to"))
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        moved = "UPDATE customer SET email = $2 WHERE id = $1"  # behind the back of what ends links
+        await db.execute(moved, customer.id, new_address())
+        with pytest.raises(Conflict, match="withdrawn"):
+            await nobody.accept(token, PASSWORD)
+        await db.execute(moved, customer.id, right.upper())
+    assert (await nobody.accept(token, PASSWORD)).email == right.upper()
+
+
+async def test_a_login_that_an_administrator_sets_ends_mailed_links_and_its_owner_is_told(
+    admin: Client, nobody: Client, stack: RunningStack
+) -> None:
+    old, new = new_address(), new_address()
+    customer = await admin.create_customer("UTC", email=old)
+    await admin.invite(customer.id)
+    invitation = token_of(await mail_to(stack.folder, old, "Your access to"))
+    await admin.set_login(customer.id, old, PASSWORD)
+    await nobody.ask_reset(old)
+    reset = token_of(await mail_to(stack.folder, old, "Choose a new password"))
+    await nobody.reset(reset, PASSWORD)  # and so the address has answered
+    await nobody.ask_reset(old)
+
+    async def another() -> bool:
+        found = token_of(await mail_to(stack.folder, old, "Choose a new password"))
+        return found != reset
+
+    await eventually(another)
+    again = token_of(await mail_to(stack.folder, old, "Choose a new password"))
+    me = admin.as_who((await nobody.login(old, PASSWORD)).token)
+    assert (await me.profile(customer.id)).email_verified_at is not None
+    await admin.set_login(customer.id, new, OTHER)
+    for link in (invitation, again):
+        with pytest.raises(NotFound):
+            await nobody.link(link)
+    me = admin.as_who((await nobody.login(new, OTHER)).token)
+    assert (await me.profile(customer.id)).email_verified_at is None
+    await mail_to(stack.folder, old, "Your address was changed")
+    await mail_to(stack.folder, old, "Your password was changed")
 
 
 async def _with_login(admin: Client) -> str:

@@ -39,6 +39,16 @@ async def test_who_guesses_one_account_waits_at_every_gateway(
         assert 0 < error.value.retry_after_s <= 6
 
 
+async def test_guesses_count_by_what_is_typed_whosever_account_it_is_by_then(
+    two: tuple[LoginGuard, LoginGuard], address: str
+) -> None:
+    for number in range(10):
+        await two[number % 2].take(address, f"{address}-{number}@x.org", "Ada")
+    with pytest.raises(TooMany):
+        await two[0].take(address, f"{address}@x.org", " ada")
+    await two[0].take(address, f"{address}@x.org", "grace")
+
+
 async def test_the_owner_at_another_address_is_not_locked_out(
     two: tuple[LoginGuard, LoginGuard], address: str
 ) -> None:

@@ -1,16 +1,27 @@
 """OAuth 2.0 against a running gateway: every grant, what is refused, and what ends."""
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from fitstream import csrf
 from fitstream.client import Client
+from fitstream.errors import NotFound, Rejected
+from fitstream.gateway.app import make_app
 from fitstream.gateway.policy import SCOPES
-from fitstream.repo.database import open_repo
+from fitstream.ids import hashed
+from fitstream.repo import oauth, sessions
+from fitstream.repo.database import Repo, open_repo
+from fitstream.repo.oauth import NewFamily
 from tests.conftest import RunningStack
 from tests.oauth import (
     BACK,
@@ -26,6 +37,7 @@ from tests.oauth import (
     register,
     send,
 )
+from tests.real import eventually
 
 pytestmark = pytest.mark.stack
 VERIFIER = "v" * 50
@@ -410,6 +422,88 @@ async def test_tokens_end_with_what_they_rest_on(
     assert (await program.refresh(tokens["refresh_token"])).body["error"] == "invalid_grant"
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [new_password, logout_everywhere, consent_withdrawn],
+    ids=lambda ending: ending.__name__,
+)
+async def test_what_was_agreed_to_and_not_fetched_ends_too(
+    http: ClientSession, admin: Client, stack: RunningStack, ending: Ending
+) -> None:
+    who = await logged_in(admin, consents={"sharing": True})
+    program = await register(http, stack.admin_key, grants=[*CODE_GRANTS, DEVICE_GRANT])
+    code = await program.code(who, VERIFIER)
+    codes = (await program.send("device")).body
+    wanted = {"user_code": codes["user_code"], "approve": True}
+    await call(http, "POST", "/v1/oauth/device/decision", who.token, wanted)
+    nobody, me = admin.as_who(""), admin.as_who(who.token)
+    begun = await nobody.begin_pairing("phone", "Not theirs")
+    await me.decide_pairing(begun.user_code)
+    offer = await me.offer_pairing("phone", "Nor this")
+    await ending(http, admin, who)
+    for form in (
+        {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK,
+         "code_verifier": VERIFIER},
+        {"grant_type": DEVICE_GRANT, "device_code": codes["device_code"]},
+    ):  # fmt: skip
+        given = await program.send("token", **form)
+        assert given.status == 400, given
+        assert given.body["error"] in ("invalid_grant", "invalid_request")  # it never was
+    with pytest.raises(Rejected, match="expired"):
+        await nobody.poll_pairing(begun.device_code)
+    with pytest.raises(NotFound, match="not known"):
+        await nobody.redeem_code(offer.code)
+
+
+async def test_a_revocation_waits_for_an_exchange_under_way_and_ends_what_it_gave(
+    admin: Client, http: ClientSession, stack: RunningStack, program: Program
+) -> None:
+    who = await logged_in(admin)
+    code = await program.code(who, VERIFIER)
+    async with open_repo(stack.settings) as repo:
+        async with repo.transaction() as db:  # an exchange that has locked its code
+            row = await oauth.lock_code(db, hashed(code))
+            assert row is not None
+            ending = asyncio.create_task(new_password(http, admin, who))
+            await _waits_for_a_lock(repo)
+            at = datetime.now(UTC)
+            new = NewFamily(
+                client_no=row.client_no, account_no=row.account_no, customer_no=row.customer_no,
+                scopes=row.scopes, created_at=at, expires_at=at + timedelta(days=1),
+            )  # fmt: skip
+            family = await oauth.insert_family(db, new)
+            await oauth.use_code(db, hashed(code), at, family)
+        assert (await ending).status == 204
+        async with repo.connection() as db:
+            found = "SELECT revoked_at IS NOT NULL FROM oauth_family WHERE family_no = $1"
+            assert await db.fetchval(found, family)
+
+
+async def test_a_session_that_ends_while_it_agrees_agrees_to_nothing(
+    admin: Client, stack: RunningStack, program: Program
+) -> None:
+    who = await logged_in(admin)
+    async with open_repo(stack.settings) as repo, repo.transaction() as db:
+        assert await sessions.hold_session(db, hashed(who.token))
+        ending = asyncio.create_task(admin.as_who(who.token).log_out_everywhere())
+        await _waits_for_a_lock(repo)
+        assert not ending.done()
+    await ending
+    async with open_repo(stack.settings) as repo, repo.transaction() as db:
+        assert not await sessions.hold_session(db, hashed(who.token))
+
+
+async def _waits_for_a_lock(repo: Repo) -> None:
+    """Until somebody waits for what a transaction of this test holds."""
+
+    async def check() -> bool:
+        async with repo.connection() as db:
+            text = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            return bool(await db.fetchval(text))
+
+    await eventually(check, 10)
+
+
 async def test_a_grant_for_a_device_ends_with_the_device(
     http: ClientSession, admin: Client, stack: RunningStack, program: Program
 ) -> None:
@@ -547,6 +641,27 @@ async def test_a_customer_agrees_on_the_page_and_takes_it_back_there(
     assert await status_of(http, who, token) == 401
 
 
+async def test_what_stands_encoded_in_a_parameter_is_never_read_as_another(
+    http: ClientSession, anybody: LoggedIn, stack: RunningStack, program: Program
+) -> None:
+    state = "a&scope=profile&client_id=cli_x%26 +y"
+    query = program.query(challenge_of(VERIFIER), state=state)
+    shown = await call(
+        http, "GET", URL(f"/v1/oauth/authorize?{query}", encoded=True), anybody.token
+    )
+    assert sorted(shown.body["scopes"]) == ["customers:read", "data:read"]
+    page = URL(f"{stack.pages}/oauth/authorize?{query}", encoded=True)
+    async with http.get(page, headers={"Cookie": f"fs_me={anybody.token}"}) as response:
+        assert escape(query) in await response.text()
+    wanted = {"query": query, "approve": True}
+    said = await call(http, "POST", "/v1/oauth/authorize", anybody.token, wanted)
+    assert back(said.body["redirect_to"])["state"] == state
+    async with http.get(
+        URL(f"/v1/oauth/authorize?{query}", encoded=True), allow_redirects=False
+    ) as response:
+        assert parse_qs(urlsplit(response.headers["Location"]).query)["state"] == [state]
+
+
 async def test_the_page_sends_nobody_to_an_address_that_is_not_registered(
     http: ClientSession, anybody: LoggedIn, stack: RunningStack, program: Program
 ) -> None:
@@ -589,3 +704,69 @@ async def test_the_metadata_says_what_is_so(
         assert (error == "unsupported_grant_type") == (grant in ("password", "implicit")), grant
     assert set(found["scopes_supported"]) == set(SCOPES)
     assert found["code_challenge_methods_supported"] == ["S256"]
+
+
+async def test_a_program_of_other_programmes_gets_no_device_of_this_one(
+    http: ClientSession, admin: Client, anybody: LoggedIn, stack: RunningStack
+) -> None:
+    other = await admin.create_programme(f"p-{secrets.token_hex(4)}", "Elsewhere")
+    program = await register(
+        http, stack.admin_key, grants=[DEVICE_GRANT], programmes=[other.id], redirect_uris=[]
+    )
+    codes = (await program.send("device")).body
+    typed = codes["user_code"]
+    shown = await call(http, "GET", f"/v1/oauth/device?user_code={typed}", anybody.token)
+    assert (shown.status, shown.body["code"]) == (422, "bad_authorization")
+    wanted = {"user_code": typed, "approve": True}
+    said = await call(http, "POST", "/v1/oauth/device/decision", anybody.token, wanted)
+    assert (said.status, said.body["code"]) == (422, "bad_authorization")
+    form = {"grant_type": DEVICE_GRANT, "device_code": codes["device_code"]}
+    assert (await program.send("token", **form)).body["error"] == "authorization_pending"
+
+
+async def test_what_a_client_ends_or_a_thief_gives_away_is_in_the_audit_log(
+    http: ClientSession, admin: Client, program: Program
+) -> None:
+    who = await logged_in(admin)
+    ended, alone, stolen = [await program.tokens(who) for _ in range(3)]
+    for _ in range(2):  # a repeat ends nothing, and is no entry
+        await program.send("revoke", token=ended["refresh_token"])
+    await program.send("revoke", token=alone["access_token"])
+    second = (await program.refresh(stolen["refresh_token"])).body
+    await program.refresh(second["refresh_token"])
+    for _ in range(2):
+        await program.refresh(stolen["refresh_token"])
+    entries = (await admin.audit(customer=who.customer.id)).items
+    found = [entry for entry in reversed(entries) if entry.action.startswith("grant.")]
+    assert [entry.action for entry in found] == [
+        *["grant.given"] * 3, "grant.revoked", "grant.token_revoked", "grant.reused",
+    ]  # fmt: skip
+    assert {(entry.actor, entry.via) for entry in found[3:]} == {("program", program.id)}
+
+
+async def test_a_grant_and_its_entry_are_one_transaction(
+    http: ClientSession, admin: Client, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise Rejected("full", "no entry can be written", 422)
+
+    monkeypatch.setattr("fitstream.gateway.api.oauth.record", fails)
+    who = await logged_in(admin)
+    program = await register(http, stack.admin_key, grants=[*CODE_GRANTS, DEVICE_GRANT])
+    code = (await program.send("device")).body["user_code"]
+    async with (
+        TestServer(make_app(stack.settings)) as server,
+        ClientSession(server.make_url("/")) as session,
+    ):
+        query = program.query(challenge_of(VERIFIER))
+        for path, wanted in (
+            ("/v1/oauth/authorize", {"query": query, "approve": True}),
+            ("/v1/oauth/device/decision", {"user_code": code, "approve": True}),
+        ):
+            said = await call(session, "POST", path, who.token, wanted)
+            assert (said.status, said.body["code"]) == (422, "full")
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        codes = "SELECT count(*) FROM oauth_code JOIN customer USING (customer_no) WHERE id = $1"
+        assert await db.fetchval(codes, who.customer.id) == 0
+        state = "SELECT state FROM oauth_device_code WHERE user_code = $1"
+        assert await db.fetchval(state, code) == "pending"

@@ -12,11 +12,10 @@ from fitstream.gateway.api import customers as customer_views
 from fitstream.gateway.api import invites
 from fitstream.gateway.api import profile as profile_views
 from fitstream.gateway.keys import REPO
-from fitstream.gateway.passwords import hash_password
-from fitstream.gateway.recording import about_customer, consents_changed, standing_changed
+from fitstream.gateway.recording import consents_changed, standing_changed
 from fitstream.gateway.view.templates import html, see
 from fitstream.gateway.view.words import capital, sentence_of
-from fitstream.repo import accounts, customers, people
+from fitstream.repo import customers, people
 
 _SAID = {
     "consents": "The consents are stored.",
@@ -112,15 +111,12 @@ async def _page(
 
 
 async def _store_login(request: web.Request, email: str, password: str) -> None:
+    fields = {"email": email, "password": password}
     try:
-        msgspec.convert(email, customer_views.Email)
+        wanted = msgspec.convert(fields, customer_views.PutAccount)
     except msgspec.ValidationError as error:
         raise Rejected("invalid", "the e-mail address is not valid", 422) from error
-    password_hash = await hash_password(password, email)
-    async with request.app[REPO].transaction() as db:
-        customer = await customers.get_customer(db, request.match_info["customer"])
-        await accounts.set_customer_login(db, customer.customer_no, email, password_hash)
-        await about_customer(db, request, "customer.login_set", customer)
+    await customer_views.set_login(request, wanted)
 
 
 def _done(request: web.Request, what: str) -> web.Response:

@@ -90,10 +90,10 @@ async def show_letter(request: web.Request, viewer: Viewer) -> web.StreamRespons
     return html(request, "admin/dead_letter.html", viewer.shell("letters"), page)
 
 
-async def replay(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+async def replay(request: web.Request, _: Viewer) -> web.StreamResponse:
     """Applies it again; one that still cannot be applied is shown with its new reason."""
     try:
-        await letter_views.replay_as(request, viewer.account_id)
+        await letter_views.replay_as(request)
     except Rejected as error:
         if error.status != _STILL_UNFIT:
             raise
@@ -101,9 +101,9 @@ async def replay(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     return see(_path(request))
 
 
-async def discard(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+async def discard(request: web.Request, _: Viewer) -> web.StreamResponse:
     """Gives it up."""
-    await letter_views.discard_as(request, viewer.account_id)
+    await letter_views.discard_as(request)
     return see(_path(request))
 
 

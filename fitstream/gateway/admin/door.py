@@ -11,7 +11,7 @@ from fitstream.errors import FitstreamError, NotFound, Rejected, TooMany
 from fitstream.gateway import policy, scoping, second_factor_gate, sessions
 from fitstream.gateway.api.answers import now
 from fitstream.gateway.api.people import guarded_login, login_by_code
-from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.keys import API_RATES, REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL, STAFF
 from fitstream.gateway.view.cookies import Cookies
 from fitstream.gateway.view.problems import Problem, bug, problem_of
@@ -117,9 +117,11 @@ def answered(handler: Handler) -> Handler:
 
 
 async def _check(request: web.Request) -> None:
-    """Raises Rejected(forbidden) or NotFound where the API would refuse the same person."""
+    """Raises Rejected(forbidden), NotFound or TooMany where the API would refuse the same person:
+    their calls are counted with those of the API."""
     name, principal = request.match_info.route.name or "unnamed", request[PRINCIPAL]
     policy.check(name, principal, request.match_info.get("customer"))
+    await request.app[API_RATES].take(principal)
     await scoping.check_path(request, principal)
     await second_factor_gate.check(request, name, principal)
 
@@ -229,7 +231,8 @@ def _to_login(request: web.Request) -> web.Response:
 
 def _local(target: str) -> str:
     """Where to go after login: only a page of ours."""
-    return target if target.startswith("/admin") and "\\" not in target else HOME
+    is_ours = target.startswith("/admin") and "\\" not in target and target.isprintable()
+    return target if is_ours else HOME
 
 
 def _render(request: web.Request, problem: Problem) -> web.Response:

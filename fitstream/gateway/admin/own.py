@@ -11,6 +11,7 @@ from fitstream.errors import FitstreamError, NotFound, Rejected, TooMany
 from fitstream.gateway import second_factor
 from fitstream.gateway.admin.door import COOKIES, Viewer
 from fitstream.gateway.api import own_account, second_factors
+from fitstream.gateway.api import sessions as session_views
 from fitstream.gateway.api.answers import now
 from fitstream.gateway.keys import MASTERS, REPO, SETTINGS
 from fitstream.gateway.principal import PRINCIPAL
@@ -137,9 +138,7 @@ async def remove_factor(request: web.Request, viewer: Viewer) -> web.StreamRespo
 async def end_session(request: web.Request, _: Viewer) -> web.StreamResponse:
     """Ends one of the own sessions; one that has ended by itself is no error."""
     with suppress(NotFound):
-        async with request.app[REPO].transaction() as db:
-            number = request[PRINCIPAL].account_no or 0
-            await sessions.end_session(db, number, request.match_info["session"])
+        await session_views.end_session(request)
     return see("/admin/own?done=session")
 
 

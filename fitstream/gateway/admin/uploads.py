@@ -18,7 +18,7 @@ from fitstream.gateway.api import uploads as upload_views
 from fitstream.gateway.api.listing import next_of, slice_of
 from fitstream.gateway.api.uploads import STATES, named, whole
 from fitstream.gateway.keys import REPO, SETTINGS
-from fitstream.gateway.principal import PRINCIPAL
+from fitstream.gateway.principal import PRINCIPAL, caller_of
 from fitstream.gateway.receiving import received
 from fitstream.gateway.scoping import within
 from fitstream.gateway.uploading import LOWEST, ReadAs, Wanted
@@ -174,7 +174,7 @@ async def _receive(request: web.Request) -> str:
     async def pieces() -> bytes:
         return await part.read_chunk(262_144)
 
-    async with received(request, pieces, settings) as file:
+    async with received(request, caller_of(request[PRINCIPAL]), pieces, settings) as file:
         return (await uploading.create(request, file, wanted)).id
 
 

@@ -164,7 +164,8 @@ async def accept(request: web.Request) -> web.Response:
         link = await links.use_link(db, wanted.token, at, "invite")
         invited = await people.get_candidate(db, link.customer_no or 0)
         if invited.email is None or not invited.is_active:
-            raise Rejected("not_invited", "this invitation was withdrawn; ask your programme", 409)
+            raise _withdrawn()
+        _check_address(request, link, invited.email)
         check_strength(wanted.password, invited.email)
         number = await accounts.create_account(
             db, invited.email, password_hash, "customer", invited.customer_no
@@ -175,6 +176,22 @@ async def accept(request: web.Request) -> web.Response:
         actor = Actor("customer", invited.customer_no)
         await audit.record(db, actor, "account.accepted", subject)
     return answer(Verified(invited.email), 201)
+
+
+def _check_address(request: web.Request, link: Link, email: str) -> None:
+    """Only the address that the invitation was mailed to becomes a verified one.
+
+    Links of before do not say it. Raises Rejected(not_invited).
+    """
+    if link.data is None:
+        return
+    mailed_to = open_box(request.app[MASTERS], LINK_DATA, link.data).decode()
+    if mailed_to.lower() != email.lower():
+        raise _withdrawn()
+
+
+def _withdrawn() -> Rejected:
+    return Rejected("not_invited", "this invitation was withdrawn; ask your programme", 409)
 
 
 async def _join(db: Db, wanted: Registration, at: datetime) -> str:
@@ -196,13 +213,16 @@ async def _join(db: Db, wanted: Registration, at: datetime) -> str:
 
 
 async def _move(request: web.Request, db: Db, link: Link, email: str, at: datetime) -> str:
-    """Another address for an account; the old one is told."""
+    """Another address for an account: sessions and tokens end, the old address is told."""
     person = await _owner(db, link)
     try:
         await people.change_email(db, person, email, at)
     except Conflict:
         text = "this address belongs to another account by now"
         raise Conflict("exists", text) from None
+    await revoke_for(
+        db, "email_changed", account_no=person.account_no, customer_no=person.customer_no
+    )
     await links.end_links(db, person.account_no, person.customer_no)
     notice = Notice(news="email_changed", email=person.email)
     await request.app[OUTBOX].post(db, notice, at, person.customer_no)

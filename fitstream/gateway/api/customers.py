@@ -10,20 +10,23 @@ from fitstream.client import data
 from fitstream.errors import Rejected
 from fitstream.gateway.api.answers import answer, body, now, without
 from fitstream.gateway.api.listing import page_of, slice_of
-from fitstream.gateway.keys import REPO
+from fitstream.gateway.keys import OUTBOX, REPO
 from fitstream.gateway.passwords import PASSWORD_MAX, hash_password
 from fitstream.gateway.principal import PRINCIPAL
 from fitstream.gateway.privacy import hides_persons, masked
 from fitstream.gateway.recording import about_customer, consents_changed, standing_changed
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import programme_of, within
+from fitstream.outbox import News, Notice
 from fitstream.repo import accounts, customers
 from fitstream.repo.customers import Asker, Customer, NewCustomer
 from fitstream.repo.database import Db
 from fitstream.repo.sorts import CUSTOMERS
 from fitstream.samples import Text
 
-Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
+Email = Annotated[
+    str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+(?!\n)$")
+]
 FILTERS = ("silent", "incomplete", "no_forecast")
 
 
@@ -128,13 +131,31 @@ async def patch_customer(request: web.Request) -> web.Response:
 
 async def put_account(request: web.Request) -> web.Response:
     wanted = await body(request, PutAccount)
+    await set_login(request, wanted)
+    async with request.app[REPO].connection() as db:
+        account = await accounts.find_account(db, wanted.email)
+    return answer({"account_id": account.id if account else None}, 201)
+
+
+async def set_login(request: web.Request, wanted: PutAccount) -> None:
+    """The same for a page: all that stood under an earlier login ends, and its owner is told.
+
+    Raises Rejected(weak_password), Conflict(exists).
+    """
     password_hash = await hash_password(wanted.password, wanted.email)
     async with request.app[REPO].transaction() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
-        await accounts.set_customer_login(db, customer.customer_no, wanted.email, password_hash)
+        number = customer.customer_no
+        before = await accounts.set_customer_login(db, number, wanted.email, password_hash)
         await about_customer(db, request, "customer.login_set", customer)
-        account = await accounts.find_account(db, wanted.email)
-    return answer({"account_id": account.id if account else None}, 201)
+        if before is None:
+            return
+        news: list[News] = ["password_changed"]
+        if before.email.lower() != wanted.email.lower():
+            news.append("email_changed")
+        for each in news:
+            notice = Notice(news=each, email=before.email)
+            await request.app[OUTBOX].post(db, notice, now(request), number)
 
 
 async def _record(db: Db, request: web.Request, customer: Customer, change: PatchCustomer) -> None:

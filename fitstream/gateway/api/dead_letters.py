@@ -54,29 +54,29 @@ async def get_dead_letter(request: web.Request) -> web.Response:
 
 
 async def replay(request: web.Request) -> web.Response:
-    await replay_as(request, _who(request))
+    await replay_as(request)
     return answer(await _whole(request, _id(request)))
 
 
-async def replay_as(request: web.Request, by: str) -> None:
-    """Applies the record of the path again, on behalf of `by`."""
-    await operations.replay(request.app[REPO], _id(request), by)
+async def replay_as(request: web.Request) -> None:
+    """Applies the record of the path again, on behalf of who calls."""
+    await operations.replay(request.app[REPO], _id(request), _who(request))
 
 
 async def discard(request: web.Request) -> web.Response:
-    await discard_as(request, _who(request))
+    await discard_as(request)
     return answer(await _whole(request, _id(request)))
 
 
-async def discard_as(request: web.Request, by: str) -> None:
-    """Gives the record of the path up, on behalf of `by`."""
-    await operations.discard(request.app[REPO], _id(request), by)
+async def discard_as(request: web.Request) -> None:
+    """Gives the record of the path up, on behalf of who calls."""
+    await operations.discard(request.app[REPO], _id(request), _who(request))
 
 
-def _who(request: web.Request) -> str:
+def _who(request: web.Request) -> operations.By:
     """The account that asks; the key where it belongs to none."""
     principal: Principal = request[PRINCIPAL]
-    return principal.account_id or principal.key_id
+    return operations.By(principal.account_id or principal.key_id, principal.actor)
 
 
 def _id(request: web.Request) -> int:

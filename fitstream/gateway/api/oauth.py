@@ -4,9 +4,8 @@ The protocol's own routes answer as their RFCs say, not as problem+json. Whose b
 is sent to the customers' pages, which ask as the customer.
 """
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -16,11 +15,15 @@ from msgspec import Meta
 
 from fitstream.client import access
 from fitstream.errors import NotFound, Rejected
+from fitstream.gateway import pairing_codes
 from fitstream.gateway.api.answers import answer, body, now
+from fitstream.gateway.held_session import hold
 from fitstream.gateway.keys import REPO, SETTINGS
+from fitstream.gateway.oauth.asking import FORM, counted, query_of
 from fitstream.gateway.oauth.core import Answer, Core, issuer_of
+from fitstream.gateway.oauth.desk import Desk
 from fitstream.gateway.oauth.records import GRANTS, Owner
-from fitstream.gateway.oauth.service import Asked, Office
+from fitstream.gateway.oauth.service import Office
 from fitstream.gateway.oauth.words import SCOPE_WORDS
 from fitstream.gateway.policy import SCOPES
 from fitstream.gateway.principal import PRINCIPAL, Principal
@@ -31,9 +34,6 @@ from fitstream.repo.database import Db
 from fitstream.samples import Text
 from fitstream.settings import pages_url
 
-FORM = "application/x-www-form-urlencoded"
-_FORM_MAX_BYTES = 16_384
-_FIELDS_MAX = 32
 Query = Annotated[str, Meta(max_length=8192)]
 UserCode = Annotated[str, Meta(min_length=8, max_length=16)]
 
@@ -87,22 +87,23 @@ class DeviceDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 async def token(request: web.Request) -> web.Response:
     """Tokens for a code, a refresh token, a device code or a client itself."""
-    return _answered(await _office(request).token(await _asked(request)))
+    return _answered(await _office(request).token(await counted(request)))
 
 
 async def revoke(request: web.Request) -> web.Response:
     """Ends a token; one that is unknown is no error."""
-    return _answered(await _office(request).endpoint("revocation", await _asked(request)))
+    return _answered(await _office(request).endpoint("revocation", await counted(request)))
 
 
 async def introspect(request: web.Request) -> web.Response:
     """What a token of the asking client is good for."""
-    return _answered(await _office(request).endpoint("introspection", await _asked(request)))
+    return _answered(await _office(request).endpoint("introspection", await counted(request)))
 
 
 async def device(request: web.Request) -> web.Response:
     """A long code to poll with and a short one to type."""
-    return _answered(await _office(request).endpoint("device_authorization", await _asked(request)))
+    asked = await counted(request, pairing_codes.count_start)
+    return _answered(await _office(request).endpoint("device_authorization", asked))
 
 
 async def authorize(request: web.Request) -> web.StreamResponse:
@@ -110,38 +111,41 @@ async def authorize(request: web.Request) -> web.StreamResponse:
     principal = request[PRINCIPAL]
     if principal.role != "customer" or principal.scopes is not None:
         page = f"{pages_url(request.app[SETTINGS])}/oauth/authorize"
-        raise web.HTTPFound(f"{page}?{request.query_string}")
+        raise web.HTTPFound(f"{page}?{request.rel_url.raw_query_string}")
     try:
-        core = await _office(request).consent(_query(request.query_string))
+        core = await _office(request).consent(query_of(request.rel_url.raw_query_string))
     except OAuth2Error as error:
         return answer(access.Consent(redirect_to=_where(error)))
-    await _check_programme(request, core)
+    async with request.app[REPO].connection() as db:
+        await _check_programme(db, request, _client_of(core))
     return answer(_consent(core, request.query.get("scope")))
 
 
 async def decide(request: web.Request) -> web.Response:
     """Where the browser goes with what the customer said."""
     said = await body(request, Decision)
-    asked = _query(said.query)
+    asked = query_of(said.query)
     try:
         core = await _office(request).consent(asked)
-        await _check_programme(request, core)
+        async with request.app[REPO].connection() as db:
+            await _check_programme(db, request, _client_of(core))
         owner = await _owner(request, said.device_id) if said.approve else None
-        done = await _office(request).decide(asked, owner)
+        done = await _office(request).decide(asked, owner, partial(_given, request))
     except OAuth2Error as error:
         return answer(access.Decided(_where(error) or ""))
     if done.location is None:
         raise Rejected("bad_authorization", "the program's request cannot be answered", 422)
-    if owner is not None:
-        await _record(request, "grant.given", _client_of(core).client_no)
     return answer(access.Decided(done.location))
 
 
 async def show_device(request: web.Request) -> web.Response:
     """What the device behind a short code asks for."""
+    bucket = await pairing_codes.count_approve(request, request[PRINCIPAL].account_id or "")
     async with request.app[REPO].transaction() as db:
         row = await _waiting(db, request, request.query.get("user_code", ""))
         client = await oauth.get_client(db, row.client_id)
+        await _check_programme(db, request, client)
+    await pairing_codes.give_back(request, bucket)
     words = {str(scope): SCOPE_WORDS[scope] for scope in SCOPES if scope in row.scopes}
     return answer(access.Consent(client_id=client.id, client_name=client.name, scopes=words))
 
@@ -150,8 +154,13 @@ async def decide_device(request: web.Request) -> web.Response:
     """What the customer said to the device."""
     said = await body(request, DeviceDecision)
     owner = await _owner(request, said.device_id)
+    bucket = await pairing_codes.count_approve(request, request[PRINCIPAL].account_id or "")
     async with request.app[REPO].transaction() as db:
         row = await _waiting(db, request, said.user_code)
+        if said.approve:
+            await hold(db, request)
+            await _check_programme(db, request, await oauth.get_client(db, row.client_id))
+            await _record(db, request, row.client_no)
         decided = msgspec.structs.replace(
             row,
             state="approved" if said.approve else "denied",
@@ -160,8 +169,7 @@ async def decide_device(request: web.Request) -> web.Response:
             device_no=owner.device_no,
         )
         await oauth.decide_device_code(db, decided)
-    if said.approve:
-        await _record(request, "grant.given", row.client_no)
+    await pairing_codes.give_back(request, bucket)
     return web.Response(status=204)
 
 
@@ -206,41 +214,6 @@ def _answered(given: Answer) -> web.Response:
     return response
 
 
-async def _asked(request: web.Request) -> Asked:
-    """The form. Raises Rejected for another type, and for a field that is there twice."""
-    if request.content_type != FORM:
-        raise Rejected("unsupported_type", f"send {FORM}", 415)
-    if (request.content_length or 0) > _FORM_MAX_BYTES:
-        raise Rejected("body_too_large", f"a form holds at most {_FORM_MAX_BYTES} bytes", 413)
-    try:
-        async with asyncio.timeout(request.app[SETTINGS].body_timeout_s):
-            raw = await request.content.read(_FORM_MAX_BYTES + 1)
-            while not request.content.at_eof() and len(raw) <= _FORM_MAX_BYTES:
-                raw += await request.content.read(_FORM_MAX_BYTES + 1 - len(raw))
-    except TimeoutError:
-        raise Rejected("slow_body", "the form did not arrive in time", 408) from None
-    if len(raw) > _FORM_MAX_BYTES:
-        raise Rejected("body_too_large", f"a form holds at most {_FORM_MAX_BYTES} bytes", 413)
-    fields = _fields(raw.decode("ascii", errors="replace"))
-    return Asked("POST", fields, request.headers.get("Authorization", ""))
-
-
-def _query(text: str) -> Asked:
-    return Asked("GET", _fields(text))
-
-
-def _fields(text: str) -> dict[str, str]:
-    """Parameters by name, empty ones left out. Raises Rejected(unreadable) for repeated ones."""
-    try:
-        pairs = parse_qsl(text, max_num_fields=_FIELDS_MAX)
-    except ValueError as error:
-        raise Rejected("unreadable", "these parameters cannot be read") from error
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Rejected("unreadable", "a parameter is there more than once")
-    return fields
-
-
 def _where(error: OAuth2Error) -> str | None:
     """Where the browser takes an error to; raises Rejected for one that stays here.
 
@@ -267,14 +240,12 @@ def _client_of(core: Core) -> oauth.ClientRow:
     return core.desk.client.row
 
 
-async def _check_programme(request: web.Request, core: Core) -> None:
+async def _check_programme(db: Db, request: web.Request, client: oauth.ClientRow) -> None:
     """A program that is confined to programmes asks no customer of another."""
-    programmes, principal = _client_of(core).programmes, request[PRINCIPAL]
-    if programmes is None:
+    if client.programmes is None:
         return
-    async with request.app[REPO].connection() as db:
-        programme_no = await scoping.customer(db, principal.customer_id or "")
-    if programme_no not in programmes:
+    programme_no = await scoping.customer(db, request[PRINCIPAL].customer_id or "")
+    if programme_no not in client.programmes:
         text = "this program is not meant for your programme"
         raise Rejected("bad_authorization", text, 422)
 
@@ -303,12 +274,18 @@ async def _waiting(db: Db, request: web.Request, user_code: str) -> oauth.Device
     return row
 
 
-async def _record(request: web.Request, action: str, client_no: int) -> None:
+async def _given(request: web.Request, db: Db, desk: Desk) -> None:
+    """A customer has agreed, in a session that has not ended meanwhile."""
+    await hold(db, request)
+    if desk.client is not None:
+        await _record(db, request, desk.client.row.client_no)
+
+
+async def _record(db: Db, request: web.Request, client_no: int) -> None:
     principal = request[PRINCIPAL]
-    async with request.app[REPO].transaction() as db:
-        programme_no = await scoping.customer(db, principal.customer_id or "")
-        subject = Subject("client", str(client_no), principal.customer_no, programme_no)
-        await record(db, principal.actor, action, subject)
+    programme_no = await scoping.customer(db, principal.customer_id or "")
+    subject = Subject("client", str(client_no), principal.customer_no, programme_no)
+    await record(db, principal.actor, "grant.given", subject)
 
 
 _FAILED: tuple[tuple[int, Any], ...] = ((400, access.OAuthError), (401, access.OAuthError))
@@ -349,7 +326,7 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/oauth/device", show_device, "oauth_show_device",
-        gives=access.Consent, query=("user_code",), problems=(404,),
+        gives=access.Consent, query=("user_code",), problems=(404, 422),
         tag="oauth", summary="What the device behind a short code asks",
     ),
     Route(

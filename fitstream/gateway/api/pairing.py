@@ -20,6 +20,7 @@ from fitstream.gateway.api import devices as device_routes
 from fitstream.gateway.api.answers import answer, body, now
 from fitstream.gateway.api.samples_post import settings_for
 from fitstream.gateway.device_keys import issue_key
+from fitstream.gateway.held_session import hold
 from fitstream.gateway.keys import MASTERS, REPO, SETTINGS
 from fitstream.gateway.pairing_codes import SHOWN_BY_DEVICE, SHOWN_BY_PAGE, code_sha, new_code
 from fitstream.gateway.principal import PRINCIPAL, Principal
@@ -178,6 +179,7 @@ async def decide(request: web.Request) -> web.Response:
     decision: pairing.Decision = "approved" if wanted.approve else "denied"
     bucket = await pairing_codes.count_approve(request, me.account_id or "")
     async with request.app[REPO].transaction() as db:
+        await hold(db, request)
         found = await _pending(request, db, wanted.user_code)
         name = wanted.name or found.name
         await pairing.settle(db, found, decision, me.customer_no or 0, name)
@@ -198,6 +200,8 @@ def _customer(request: web.Request) -> Principal:
 async def _begin(request: web.Request, new: Pairing, length: int, device_sha: bytes | None) -> str:
     """Stores a pairing under a code of its own; the code. Raises TooMany when too many are open."""
     async with request.app[REPO].transaction() as db:
+        if new.customer_no is not None:
+            await hold(db, request)
         if await pairing.count_open(db, new.created_at) >= _OPEN_MAX:
             raise TooMany(_OPEN_WAIT_S)
         for _ in range(_ATTEMPTS):

@@ -20,7 +20,7 @@ from fitstream.gateway.view.addresses import address_of
 from fitstream.repo import accounts, customers, factors, people
 
 
-class LogIn(msgspec.Struct, frozen=True):
+class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of POST /v1/auth/login."""
 
     email: Annotated[str, Meta(max_length=254)]
@@ -49,18 +49,20 @@ async def second_factor_login(request: web.Request) -> web.Response:
 
 
 async def guarded_login(
-    request: web.Request, email: str, password: str, at: datetime
+    request: web.Request, email: str, password: str, at: datetime, typed: str = ""
 ) -> sessions.Session:
     """A new session. Raises Rejected(wrong_credentials), TooMany for who keeps guessing.
+
+    `typed` is a name that stood for the address: guesses count by both.
 
     Raises Rejected(second_factor_required) with a `challenge` where the password is not enough.
     """
     app, address = request.app, address_of(request, request.app[SETTINGS].trusted_proxies)
-    guess = await app[LOGINS].take(address, email)
+    guess = await app[LOGINS].take(address, email, typed)
     account = await sessions.authenticate(app[REPO], email, password)
     await app[LOGINS].give_back(guess)
     async with app[REPO].transaction() as db:
-        challenge = await second_factor.challenge(db, account.account_no, at)
+        challenge = await second_factor.challenge(db, account, at)
     if challenge is not None:
         extra: dict[str, object] = {
             "challenge": challenge.token,
@@ -81,6 +83,7 @@ async def login_by_code(
     await app[LOGINS].take_code(number)
     async with app[REPO].transaction() as db:
         await second_factor.check(db, app[MASTERS], number, code, at)
+        await second_factor.end_challenge(db, challenge)
         await factors.end_challenges(db, number, at)
         person = await people.get_person(db, number)
         account = await accounts.find_account(db, person.email)

@@ -16,6 +16,7 @@ from fitstream.gateway.api.listing import page_of, slice_of
 from fitstream.gateway.idempotency import answered_once
 from fitstream.gateway.keys import REPO, SETTINGS, STORE
 from fitstream.gateway.parameters import unknown
+from fitstream.gateway.principal import PRINCIPAL, caller_of
 from fitstream.gateway.receiving import body_pieces, received
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
@@ -42,8 +43,8 @@ _PARTS_AT_ONCE = 8
 
 async def create_upload(request: web.Request) -> web.Response:
     wanted = _wanted(request)
-    pieces = body_pieces(request)
-    async with received(request, pieces, request.app[SETTINGS]) as file:
+    pieces, sender = body_pieces(request), caller_of(request[PRINCIPAL])
+    async with received(request, sender, pieces, request.app[SETTINGS]) as file:
 
         async def create() -> web.Response:
             upload = await uploading.create(request, file, wanted)

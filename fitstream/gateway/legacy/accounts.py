@@ -1,6 +1,7 @@
 """The predecessor's `/auth` routes by which people come and go, over what the API itself does."""
 
 from datetime import datetime
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -30,10 +31,11 @@ async def login(request: web.Request) -> web.Response:
     """201 with token and user; the token also comes as a cookie, for clients with a jar."""
     fields = await fields_of(request)
     username, password = fields.get("username", ""), fields.get("password", "")
-    email = await _email_of(request, username or fields.get("email", ""))
+    typed = (username or fields.get("email", ""))[:254]
+    email = await _email_of(request, typed)
     at = now(request)
     try:
-        session = await guarded_login(request, email[:254], password, at)
+        session = await guarded_login(request, email[:254], password, at, typed)
     except Rejected as error:
         if error.code != "wrong_credentials":
             raise
@@ -81,7 +83,7 @@ async def verify(request: web.Request) -> web.StreamResponse:
     """
     token = request.match_info["token"]
     if "text/html" in request.headers.get("Accept", ""):
-        return see(f"{pages_url(request.app[SETTINGS])}/verify?token={token}")
+        return see(f"{pages_url(request.app[SETTINGS])}/verify?{urlencode({'token': token})}")
     await accounts.confirm_address(request, convert({"token": token}, WithToken))
     return succeeded("Your e-mail is confirmed. You can log in now.")
 

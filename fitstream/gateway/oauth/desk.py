@@ -8,16 +8,19 @@ that comes back ends its family although the answer is an error.
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from fitstream.errors import Unavailable
+from fitstream.errors import TooMany, Unavailable
 from fitstream.gateway.oauth.records import Client, Code, Owner, Token, Waiting
 from fitstream.ids import hashed
 from fitstream.repo import oauth
+from fitstream.repo.audit import Actor, Subject, record
 from fitstream.repo.database import Db
 from fitstream.repo.oauth import CodeRow, DeviceCodeRow, NewFamily, NewToken
 from fitstream.repo.sessions import Reason
 from fitstream.settings import Settings
 
 SLOWER_S = 5  # RFC 8628, 3.5
+WAITING_MAX = 10_000  # devices of one client at a time
+WAITING_WAIT_S = 60.0
 
 
 class Issued(NamedTuple):
@@ -67,16 +70,25 @@ class Desk:
         if self.new_code is not None:
             await oauth.insert_code(db, self.new_code)
         if self.new_waiting is not None:
-            await _store_waiting(db, self.new_waiting)
-        if self.ended is not None:
-            await oauth.revoke_family(db, *self.ended)
-        if self.ended_access is not None:
+            await _store_waiting(db, self.new_waiting, self.now)
+        if self.ended is not None and await oauth.revoke_family(db, *self.ended):
+            is_asked = self.ended[1] == "client_revoked"
+            await self._note(db, "grant.revoked" if is_asked else "grant.reused", self.ended[0])
+        if self.ended_access is not None and self.token is not None:
             await oauth.revoke_token(db, self.ended_access)
+            await self._note(db, "grant.token_revoked", self.token.row.family_no)
         if self.waiting is not None and self.interval_s is not None:
             sha = self.waiting.row.device_code_sha
             await oauth.note_poll(db, sha, self.now, self.interval_s)
         if self.issued is not None and self.client is not None:
             await self._store_issued(db, self.issued, self.client)
+
+    async def _note(self, db: Db, action: str, family_no: int) -> None:
+        """That the asking client has ended what a customer granted it, on purpose or not."""
+        row = self.token.row if self.token else self.code.row if self.code else None
+        client_id = self.client.row.id if self.client else ""
+        subject = Subject("grant", str(family_no), row.customer_no if row else None)
+        await record(db, Actor("program", None, client_id), action, subject)
 
     async def _store_issued(self, db: Db, issued: Issued, client: Client) -> None:
         family_no, ends_at = await self._family(db, issued, client)
@@ -129,7 +141,9 @@ class Desk:
         )
 
 
-async def _store_waiting(db: Db, waiting: DeviceCodeRow) -> None:
+async def _store_waiting(db: Db, waiting: DeviceCodeRow, now: datetime) -> None:
+    if await oauth.count_waiting(db, waiting.client_no, now) >= WAITING_MAX:
+        raise TooMany(WAITING_WAIT_S)
     if not await oauth.insert_device_code(db, waiting):
         raise Unavailable("oauth", "the short code is taken; ask again", 1.0)
 

@@ -1,23 +1,28 @@
 """One request to the OAuth core from rows to rows, in one transaction."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from authlib.oauth2.rfc6749.util import extract_basic_authorization
 
 from fitstream.gateway.oauth.core import Answer, Core, Request, client_id_of
 from fitstream.gateway.oauth.desk import Desk
-from fitstream.gateway.oauth.records import Owner
+from fitstream.gateway.oauth.records import Client, Owner
 from fitstream.gateway.principal import Principal
 from fitstream.ids import hashed
 from fitstream.repo import oauth
-from fitstream.repo.database import Repo
+from fitstream.repo.database import Db, Repo
 from fitstream.settings import Settings
 
 _VALUE_MAX = 2048
 _FREE = frozenset({"state"})  # given back as it came; all else may stand in an error's sentence
+
+
+Beside = Callable[[Db, Desk], Awaitable[None]]
+"""What is written in the transaction of a decision."""
 
 
 class Asked(NamedTuple):
@@ -58,17 +63,25 @@ class Office(NamedTuple):
         core.get_consent_grant(_request(asked), None)
         return core
 
-    async def decide(self, asked: Asked, owner: Owner | None) -> Answer:
-        """Where the browser goes: with a code of `owner`, or with access_denied of nobody."""
+    async def decide(self, asked: Asked, owner: Owner | None, beside: Beside) -> Answer:
+        """Where the browser goes: with a code of `owner`, or with access_denied of nobody.
+
+        `beside` runs in the same transaction once a code is stored.
+        """
 
         def respond(core: Core, request: Request) -> Answer:
             grant = core.get_consent_grant(request, owner)
             answer: Answer = core.create_authorization_response(request, owner, grant)
             return answer
 
-        return await self._run(asked, respond)
+        return await self._run(asked, respond, beside)
 
-    async def _run(self, asked: Asked, respond: Callable[[Core, Request], Answer]) -> Answer:
+    async def _run(
+        self,
+        asked: Asked,
+        respond: Callable[[Core, Request], Answer],
+        beside: Beside | None = None,
+    ) -> Answer:
         try:
             check_fields(asked.fields)
         except OAuth2Error as error:
@@ -77,12 +90,26 @@ class Office(NamedTuple):
             core = await self._core(db, asked)
             answer = respond(core, _request(asked))
             await core.desk.store(db)
+            if beside is not None and core.desk.new_code is not None:
+                await beside(db, core.desk)
         return answer
 
     async def _core(self, db: object, asked: Asked) -> Core:
         desk = Desk(self.now, self.settings)
         await desk.load(db, client_id_of(asked.fields, asked.headers), asked.fields)
         return Core(desk)
+
+
+async def shown_client(repo: Repo, asked: Asked) -> str | None:
+    """Id of the client whose secret was shown; None where none was, or a wrong one."""
+    by_header = extract_basic_authorization(asked.headers)
+    name = by_header[0] or asked.fields.get("client_id")
+    secret = by_header[1] or asked.fields.get("client_secret")
+    if not name or not secret or not (name.isascii() and name.isprintable()):
+        return None
+    async with repo.connection() as db:
+        row = await oauth.find_client(db, name)
+    return name if row is not None and Client(row).check_client_secret(secret) else None
 
 
 async def find_bearer(repo: Repo, text: str, now: datetime) -> Principal | None:

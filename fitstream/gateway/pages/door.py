@@ -237,8 +237,8 @@ def _to_login(request: web.Request) -> web.Response:
 
 def _local(target: str) -> str:
     """Where to go after login: only a page of ours."""
-    is_ours = target.split("?", maxsplit=1)[0].startswith(_PAGES) and "\\" not in target
-    return target if is_ours else HOME
+    is_plain = "\\" not in target and target.isprintable()
+    return target if is_plain and target.split("?", maxsplit=1)[0].startswith(_PAGES) else HOME
 
 
 def _render(request: web.Request, problem: Problem) -> web.Response:

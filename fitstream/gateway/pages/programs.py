@@ -50,7 +50,7 @@ class ProgramsPage(msgspec.Struct, frozen=True, kw_only=True):
 
 async def show_authorize(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """Who asks for what; a request that is not valid goes back as the API says."""
-    query = request.query_string
+    query = request.rel_url.raw_query_string  # as it came: decoded once, below and by the API
     if len(query) > _QUERY_MAX:
         raise Rejected("bad_authorization", "the program's request is too long", 422)
     pairs = dict(parse_qsl(query))

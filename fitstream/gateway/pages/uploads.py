@@ -164,7 +164,7 @@ async def _receive(request: web.Request, viewer: Viewer) -> Upload:
     async def pieces() -> bytes:
         return await part.read_chunk(_PIECE_BYTES)
 
-    async with received(request, pieces, settings) as file:
+    async with received(request, viewer.customer.id, pieces, settings) as file:
         return await viewer.client.uploads(viewer.customer.id).send(
             file.path,
             name=(part.filename or "file")[:200],

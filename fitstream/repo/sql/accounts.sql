@@ -4,8 +4,10 @@ INSERT INTO account (id, email, password_hash, role, customer_no) VALUES ($1, $2
 RETURNING account_no
 
 -- name: set_password
--- A new password, and every session ends with the old one.
-UPDATE account SET password_hash = $2, email = $3 WHERE account_no = $1
+-- A new password and perhaps another address, which has not answered.
+UPDATE account SET password_hash = $2, email = $3,
+    email_verified_at = CASE WHEN lower(email) = lower($3) THEN email_verified_at END
+WHERE account_no = $1
 
 -- name: account_by_email -> Account
 -- Who logs in with this address.
@@ -23,8 +25,12 @@ FROM account a JOIN customer c USING (customer_no) WHERE a.customer_no = $1
 SELECT count(*) FROM account WHERE role = 'admin'
 
 -- name: insert_session
--- A new session; only the hash of its token is stored.
-INSERT INTO session (token_sha, account_no, expires_at, agent) VALUES ($1, $2, $3, $4)
+-- A new session, while the password is the one that was looked at; only the hash of its token is
+-- stored. The lock lets a change of the password and this come one after the other.
+INSERT INTO session (token_sha, account_no, expires_at, agent)
+SELECT $1, a.account_no, $3, $4 FROM account a
+WHERE a.account_no = $2 AND a.password_hash = $5 AND a.disabled_at IS NULL
+FOR SHARE OF a
 
 -- name: find_session -> SessionRow
 -- Whose session it is, if it is neither idle too long nor expired.

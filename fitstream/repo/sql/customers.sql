@@ -76,7 +76,12 @@ WHERE ($3::int[] IS NULL OR c.programme_no = ANY($3))
        OR NOT EXISTS (SELECT FROM forecast f WHERE f.customer_no = c.customer_no))
 
 -- name: update_customer
--- Profile fields; NULL leaves one as it is.
+-- Profile fields; NULL leaves one as it is. Invitations to another address end with it.
+WITH ended AS (
+    UPDATE account_link SET used_at = coalesce(used_at, now()), data = NULL
+    WHERE customer_no = $1 AND lower($3) IS DISTINCT FROM (
+        SELECT lower(c.email) FROM customer c WHERE c.customer_no = $1) AND $3::text IS NOT NULL
+)
 UPDATE customer SET name = coalesce($2, name), email = coalesce($3, email) WHERE customer_no = $1
 
 -- name: set_deactivated

@@ -40,8 +40,15 @@ WHERE account_no = $1 AND code_sha = $2 AND used_at IS NULL
 SELECT count(*) FROM recovery_code WHERE account_no = $1 AND used_at IS NULL
 
 -- name: insert_challenge
--- A right password that waits for its code.
-INSERT INTO login_challenge (token_sha, account_no, tries_left, expires_at) VALUES ($1, $2, $3, $4)
+-- A right password that waits for its code, while it is the right one.
+INSERT INTO login_challenge (token_sha, account_no, tries_left, expires_at)
+SELECT $1, a.account_no, $3, $4 FROM account a
+WHERE a.account_no = $2 AND a.password_hash = $5 AND a.disabled_at IS NULL
+FOR SHARE OF a
+
+-- name: end_challenge
+-- One that was answered.
+DELETE FROM login_challenge WHERE token_sha = $1
 
 -- name: try_challenge
 -- Takes one of the tries of a challenge.

@@ -29,6 +29,11 @@ UPDATE oauth_client SET secret_sha = $2 WHERE client_no = $1
 UPDATE oauth_client SET disabled_at = CASE WHEN $2 THEN coalesce(disabled_at, now()) END
 WHERE client_no = $1
 
+-- name: end_client_codes
+-- Codes and waiting devices of a client; waits for those that are being exchanged.
+WITH codes AS (DELETE FROM oauth_code WHERE client_no = $1)
+DELETE FROM oauth_device_code WHERE client_no = $1
+
 -- name: revoke_client
 -- Everything that was granted to a client.
 UPDATE oauth_family SET revoked_at = now(), reason = $2 WHERE client_no = $1 AND revoked_at IS NULL
@@ -48,6 +53,14 @@ FROM oauth_code WHERE code_sha = $1 FOR UPDATE
 -- name: use_code
 -- It was exchanged for the tokens of this family.
 UPDATE oauth_code SET used_at = $2, family_no = $3 WHERE code_sha = $1
+
+-- name: forget_waiting
+-- Devices that were told for a while that their code has expired.
+DELETE FROM oauth_device_code WHERE expires_at < $1::timestamptz - interval '10 minutes'
+
+-- name: count_waiting
+-- Devices of a client whose codes still work.
+SELECT count(*) FROM oauth_device_code WHERE client_no = $1 AND expires_at > $2
 
 -- name: insert_device_code
 -- A device that waits for a person to approve it.
