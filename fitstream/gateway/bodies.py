@@ -6,14 +6,17 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from fitstream.errors import Rejected
+from fitstream.gateway.encodings import encoding_of
 from fitstream.gateway.keys import SETTINGS
 
 
 async def read(request: web.Request) -> bytes:
     """The whole body, inflated; a second reader gets the same bytes.
 
-    Raises Rejected: slow_body (408), unreadable (400), body_too_large (413).
+    Raises Rejected: slow_body (408), unreadable (400), body_too_large (413),
+    unsupported_encoding (415).
     """
+    encoding_of(request)
     try:
         async with asyncio.timeout(request.app[SETTINGS].body_timeout_s):
             return await request.read()

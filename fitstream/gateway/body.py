@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from fitstream.errors import Rejected
+from fitstream.gateway.encodings import encoding_of
 from fitstream.gateway.keys import SETTINGS
 
 _READ = web.RequestKey("read_bounded", bytes)
@@ -15,10 +16,11 @@ _SLOWER = 3  # a phone sends five megabytes, not some rows
 async def read_bounded(request: web.Request, bytes_max: int) -> bytes:
     """The body; a second reader gets the same bytes, as a call that was overtaken is made again.
 
-    Raises Rejected(body_too_large | slow_body | unreadable).
+    Raises Rejected(body_too_large | slow_body | unreadable | unsupported_encoding).
     """
     if _READ in request:
         return request[_READ]
+    encoding_of(request)
     if (request.content_length or 0) > bytes_max:
         raise _too_large(bytes_max)
     raw = bytearray()

@@ -119,6 +119,10 @@ def replayed(request: web.Request, call: KeyedCall, kept: KeptAnswer) -> web.Res
 
 
 def _caller(principal: Principal) -> str:
-    """The account, program or device: a key that is renewed is still the same caller."""
-    found = principal.account_id or principal.client_id or principal.device_id
-    return found or principal.key_id
+    """The account, program or device: a key that is renewed is still the same caller.
+
+    What an OAuth client does for a customer is the client's: two of them share no keys, nor does
+    either with the customer's own pages.
+    """
+    owner = principal.account_id or principal.device_id or ""
+    return " ".join(filter(None, (principal.client_id, owner))) or principal.key_id

@@ -233,7 +233,7 @@ def problems_of(route: Route, *, is_changed: bool = False) -> list[int]:
     if takes_body(route):
         found |= {400, 408, 413, 415, 422}
     if is_keyed(route):
-        found |= {400, 408, 409, 413, 422}
+        found |= {400, 408, 409, 413, 415, 422}
     if is_changed:
         found.add(412)
     return sorted(found)

@@ -4,9 +4,10 @@ Never on the loop; at most two at once, because a decoded picture is large.
 """
 
 import asyncio
+import struct
 from io import BytesIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fitstream.errors import Rejected
 
@@ -16,6 +17,21 @@ CONTENT_TYPE = "image/jpeg"
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _SIDE = 512
 _QUALITY = 85
+# What Pillow raises for bytes that are not what they say; the last three for EXIF's.
+_DAMAGED: tuple[type[Exception], ...] = (
+    OSError, ValueError, SyntaxError, MemoryError, OverflowError, struct.error, TypeError, KeyError,
+)  # fmt: skip
+# How a camera that was held otherwise says so (EXIF 2.3, 4.6.4). Not `ImageOps.exif_transpose`:
+# that writes all of the EXIF again, and fails for a picture with any tag that is mistyped.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _at_once = asyncio.Semaphore(2)
 
 
@@ -34,13 +50,18 @@ def _re_encoded(raw: bytes) -> bytes:
             if image.width * image.height > PIXELS_MAX:
                 raise _bad(f"it has more than {PIXELS_MAX // 1_000_000} million pixels")
             image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
-            return _plain_jpeg(ImageOps.exif_transpose(image))
+            return _plain_jpeg(_upright(image))
     except UnidentifiedImageError:
         raise _bad("it is no JPEG, PNG or WebP") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _bad("it is too large when unpacked") from None
-    except (OSError, ValueError, SyntaxError, MemoryError, OverflowError):  # Pillow, on bad bytes
+    except _DAMAGED:
         raise _bad("it is damaged") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _plain_jpeg(image: Image.Image) -> bytes:

@@ -8,6 +8,7 @@ from aiohttp.web_request import FileField
 from multidict import MultiDictProxy
 
 from fitstream.errors import Rejected
+from fitstream.gateway.encodings import encoding_of
 
 UNREADABLE: tuple[type[Exception], ...] = (
     ValueError, LookupError, RuntimeError, AssertionError, ClientPayloadError,
@@ -21,8 +22,10 @@ async def read_form(
 ) -> MultiDictProxy[str | bytes | bytearray | FileField]:
     """The fields; a second reader gets the same ones. A body of another type has none.
 
-    Raises Rejected: slow_body (408), body_too_large (413), unreadable (400).
+    Raises Rejected: slow_body (408), body_too_large (413), unreadable (400),
+    unsupported_encoding (415).
     """
+    encoding_of(request)
     try:
         async with asyncio.timeout(patience_s):
             return await request.post()

@@ -24,7 +24,7 @@ from fitstream.repo.mappings import Mapping
 from fitstream.repo.uploads import NewUpload, Phase, Upload
 from fitstream.uploads.opening import Format, format_of
 from fitstream.uploads.report import Report
-from fitstream.uploads.spec import MappingSpec, check_spec
+from fitstream.uploads.spec import MappingSpec, Name, check_spec
 
 QUEUE = "uploads"
 LOWEST = 1000
@@ -49,13 +49,13 @@ class Wanted(NamedTuple):
     priority: int = LOWEST
 
 
-class ReadAs(msgspec.Struct, frozen=True, kw_only=True):
+class ReadAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How to read the file: a kept mapping, or one that is given (and perhaps kept)."""
 
     mapping: str | None = None
     version: int | None = None
     spec: MappingSpec | None = None
-    save_as: str | None = None
+    save_as: Name | None = None
 
 
 async def create(request: web.Request, file: Received, wanted: Wanted) -> Upload:

@@ -32,7 +32,9 @@ Constant = Literal[
 ]  # fmt: skip
 Cell = Annotated[str, Meta(max_length=256, pattern="^[^\x00]*$")]
 ColumnName = Annotated[str, Meta(min_length=1, max_length=256, pattern="^[^\x00]*$")]
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*(?!\n)$")
+]
 
 _MINUTES = {"": 1.0, "min": 1.0, "s": 1 / 60, "h": 60.0, "ms": 1 / 60_000}
 _BEATS = {"": 1.0, "bpm": 1.0, "Hz": 60.0}

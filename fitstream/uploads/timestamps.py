@@ -3,6 +3,7 @@
 Pure. A local time that the clocks skip or repeat is refused, never guessed.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -63,7 +64,7 @@ def check_format(pattern: str) -> None:
         raise Rejected("bad_format", text, 422)
     try:
         datetime.strptime(datetime(2026, 11, 23, 8, 15).strftime(pattern), pattern)  # noqa: DTZ001, DTZ007
-    except ValueError as error:
+    except (ValueError, re.error) as error:  # the second for a part that is there twice
         raise Rejected("bad_format", f"{pattern!r} is no time format: {error}", 422) from error
 
 

@@ -1,8 +1,10 @@
 """A corpus of hostile requests: each is refused with a problem, and the next caller is served."""
 
 import asyncio
+import base64
 import gzip
 import json
+import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -10,9 +12,11 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, TCPConnector
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from fitstream.client import Client
 from fitstream.gateway.app import make_app
+from fitstream.gateway.pages.app import make_app as make_pages
 from tests.conftest import RunningStack
 from tests.real import Wearer, new_wearer
 
@@ -113,6 +117,114 @@ async def test_what_is_not_packed_as_it_says_is_refused(
     headers = {"Content-Encoding": encoding}
     for path, key in (("/v1/samples", wearer.device.key), ("/v1/customers", stack.admin_key)):
         await _refused(http, path, key, b"\x1f\x8b garbage", headers=headers)
+
+
+@pytest.mark.parametrize("encoding", ["deflate", "br", "dance", "gzip, gzip"])
+async def test_only_gzip_is_taken_whoever_reads_the_body(
+    http: ClientSession, stack: RunningStack, encoding: str
+) -> None:
+    raw = zlib.compress(b"{}") if encoding == "deflate" else b"{}"
+    for method, path, kind, key in (
+        ("POST", "/v1/auth/login", "application/json", ""),
+        ("POST", "/v1/customers", "application/json", stack.admin_key),
+        ("POST", "/v1/customers/import", "text/csv", stack.admin_key),
+        ("POST", "/v1/uploads?name=a.csv", "text/csv", stack.admin_key),
+        ("PUT", "/v1/customers/nobody/picture", "image/png", stack.admin_key),
+        ("POST", "/v1/oauth/token", "application/x-www-form-urlencoded", ""),
+        ("POST", "/auth/login", "application/json", ""),
+        ("POST", "/auth/register", "application/x-www-form-urlencoded", ""),
+        ("POST", "/admin/login", "application/x-www-form-urlencoded", ""),
+    ):
+        headers = {"Content-Type": kind, "Content-Encoding": encoding}
+        headers |= {"Authorization": f"Bearer {key}"} if key else {}
+        async with http.request(method, path, data=raw, headers=headers) as answer:
+            # The HTTP library turns away what it knows and cannot unpack, before anybody reads.
+            assert answer.status in (415, 400 if encoding == "br" else 415), await answer.text()
+
+
+@pytest.mark.parametrize("path", ["token", "revoke", "introspect", "device"])
+@pytest.mark.parametrize(
+    "secret", [b"\xff\xfe", b"a:\xff", b":", b"\0:\0", b"%00:%ff", b"=" * 9000]
+)
+async def test_a_client_whose_secret_is_no_text_is_refused(
+    http: ClientSession, path: str, secret: bytes
+) -> None:
+    headers = {"Authorization": f"Basic {base64.b64encode(secret).decode()}"}
+    form = {"grant_type": "client_credentials", "token": "x"}
+    async with http.post(f"/v1/oauth/{path}", data=form, headers=headers) as answer:
+        assert 400 <= answer.status < 500, await answer.text()
+
+
+LINES = ["%0d%0aX-Evil:%20yes", "%0aX-Evil:%20yes", "%0d", "%00", "%e2%80%a8", "%ff%0d%0a"]
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+async def test_no_line_break_of_a_stranger_becomes_a_header(
+    http: ClientSession, stack: RunningStack, line: str, accept: str
+) -> None:
+    headers = {"Accept": f"{accept}, */*"}
+    for base in (stack.gateway, stack.pages):
+        for path in (
+            f"/auth/verify_email/1/{line}",
+            f"/admin/login?next=/admin{line}",
+            f"/login?next=/today{line}",
+            f"/admin/customers?search={line}",
+            f"/oauth/authorize?state={line}",
+            f"/v1/oauth/authorize?client_id=x{line}&state={line}",
+            f"/v1/customers/{line}",
+            f"/verify?token={line}",
+            f"/{line}",
+        ):
+            url = URL(f"{base}{path}", encoded=True)
+            async with http.get(url, headers=headers, allow_redirects=False) as answer:
+                assert answer.status < 500, path
+                assert "X-Evil" not in answer.headers, path
+
+
+async def test_a_file_or_a_form_that_trickles_is_not_waited_for_for_ever(
+    stack: RunningStack,
+) -> None:
+    """Each byte comes in time; all of them would take minutes."""
+    impatient = msgspec.structs.replace(stack.settings, body_timeout_s=0.3)
+    form = b"Content-Type: application/x-www-form-urlencoded\r\n"
+    length = b"Content-Length: 1000\r\n\r\n"
+    async with (
+        TestServer(make_app(impatient)) as gateway,
+        TestServer(make_pages(impatient)) as pages,
+    ):
+        api, site = ((one.host, one.port or 0) for one in (gateway, pages))
+        upload = _head("POST", "/v1/uploads?name=a.csv", stack.admin_key).replace(
+            b"application/json", b"text/csv"
+        )
+        answers = await asyncio.gather(
+            _trickled(api, upload + length),
+            _trickled(api, b"POST /v1/oauth/token HTTP/1.1\r\nHost: x\r\n" + form + length),
+            _trickled(api, b"POST /auth/login HTTP/1.1\r\nHost: x\r\n" + form + length),
+            _trickled(api, b"POST /admin/login HTTP/1.1\r\nHost: x\r\n" + form + length),
+            _trickled(site, b"POST /login HTTP/1.1\r\nHost: x\r\n" + form + length),
+        )
+    assert [answer.partition(b" ")[2][:3] for answer in answers] == [b"408"] * len(answers)
+
+
+async def _trickled(at: tuple[str, int], head: bytes) -> bytes:
+    """The start of the answer to a body of which a byte comes every 50 ms."""
+    reader, writer = await asyncio.open_connection(*at)
+
+    async def trickle() -> None:
+        writer.write(head)
+        while True:
+            writer.write(b"a")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    sending = asyncio.create_task(trickle())
+    try:
+        return await asyncio.wait_for(reader.read(64), _WAIT_S)
+    finally:
+        sending.cancel()
+        await asyncio.wait({sending})
+        writer.close()
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(

@@ -1,5 +1,6 @@
 """Profiles, pictures and lists of customers against the running system."""
 
+import asyncio
 from datetime import date
 from io import BytesIO
 from uuid import uuid4
@@ -10,6 +11,8 @@ from PIL import Image
 
 from fitstream.client import Client
 from fitstream.errors import Conflict, NotFound, Rejected
+from fitstream.repo import people
+from fitstream.repo.database import open_repo
 from fitstream.store import open_store
 from tests.conftest import RunningStack
 from tests.mails import mail_to
@@ -91,6 +94,29 @@ async def test_a_picture_is_stored_anew_in_the_customers_folder_and_goes_with_th
         await me.remove_picture(customer)
         await me.remove_picture(customer)
         assert await stored() == []
+
+
+async def test_two_pictures_at_once_leave_one_and_nothing_behind(
+    admin: Client, stack: RunningStack
+) -> None:
+    customer, me = await person(admin)
+    await me.replace_picture(customer, png("white"), "image/png")
+    async with open_repo(stack.settings) as repo:
+        number = "SELECT customer_no FROM customer WHERE id = $1"
+        async with repo.transaction() as db:
+            first = await people.set_picture(db, await db.fetchval(number, customer), "first")
+            second = asyncio.create_task(me.replace_picture(customer, png("blue"), "image/png"))
+            await asyncio.wait({second}, timeout=0.5)
+            assert not second.done()
+        await second
+    async with open_store(stack.settings) as store:
+        await store.delete(str(first))
+        await asyncio.gather(
+            *(me.replace_picture(customer, png(color), "image/png") for color in ["red"] * 4)
+        )
+        keys = [key async for key in store.list_keys(f"users/{customer}/profile/")]
+    assert len(keys) == 1
+    assert len(await me.picture(customer)) > 0
 
 
 async def test_a_picture_is_sent_so_that_nothing_keeps_or_runs_it(

@@ -5,7 +5,7 @@ import zlib
 from io import BytesIO
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fitstream.errors import Rejected
 from fitstream.gateway.pictures import re_encode
@@ -48,6 +48,42 @@ async def test_place_camera_and_turning_do_not_stay() -> None:
         assert made.size == (32, 64)
     assert b"a camera" not in raw
     assert b"a secret" not in raw
+
+
+def mistyped(orientation: int, tag: int, kind: int, count: int, value: int) -> bytes:
+    """EXIF whose second tag is of a type or length that is not its own."""
+    tags = struct.pack("<HHII", 0x0112, 3, 1, orientation) + struct.pack(
+        "<HHII", tag, kind, count, value
+    )
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + tags + struct.pack("<I", 0)
+
+
+@pytest.mark.parametrize("kind", range(14))
+@pytest.mark.parametrize("tag", [0x0131, 0x011A, 0x8769, 0x8825, 0x013B])
+async def test_a_turned_picture_with_a_mistyped_tag_is_taken(tag: int, kind: int) -> None:
+    exif = mistyped(6, tag, kind, 2, 7)
+    raw = await re_encode(picture("JPEG", (64, 32), exif=exif))
+    with Image.open(BytesIO(raw)) as made:
+        assert made.size == (32, 64)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+async def test_a_picture_stands_as_its_camera_says(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = BytesIO()
+    drawn = Image.new("RGB", (64, 32), "white")
+    drawn.paste("red", (0, 0, 32, 16))
+    drawn.save(out, "PNG", exif=exif)
+    with (
+        Image.open(BytesIO(out.getvalue())) as one,
+        Image.open(BytesIO(await re_encode(out.getvalue()))) as made,
+    ):
+        right = ImageOps.exif_transpose(one)
+        assert made.size == right.size
+        for at in ((4, 4), (made.width - 5, made.height - 5)):
+            is_red = [image.convert("RGB").getpixel(at)[1] < 128 for image in (made, right)]
+            assert is_red[0] == is_red[1]
 
 
 async def test_what_was_transparent_is_white() -> None:

@@ -175,6 +175,9 @@ def test_other_names_are_no_identity() -> None:
         (MappingSpec(columns=[ColumnMap("a", "slot"), ColumnMap("b", "steps", "km")]), "b"),
         (MappingSpec(columns=[*mapped(a="slot", b="steps").columns],
                      time=TimeFormat(format="%Q")), "a"),
+        *((MappingSpec(columns=[*mapped(a="slot", b="steps").columns],
+                       time=TimeFormat(format=pattern)), "a")
+          for pattern in ("%d %d", "%Y%Y", "%b%b", "%z %z", "%p%p")),
         (MappingSpec(columns=[*mapped(a="slot", b="steps").columns],
                      time=TimeFormat(zone="Mars/Base")), "a"),
         (MappingSpec(columns=[*mapped(a="slot", b="steps").columns], constants={"steps": 3}), "b"),

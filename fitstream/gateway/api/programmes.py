@@ -19,7 +19,7 @@ from fitstream.repo.audit import Subject
 from fitstream.repo.customers import Programme
 from fitstream.samples import Text
 
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", max_length=63)]
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}(?!\n)$", max_length=63)]
 
 
 class CreateProgramme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

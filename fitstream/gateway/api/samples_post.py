@@ -18,6 +18,7 @@ from fitstream.clock import slot_of, slot_start
 from fitstream.crash import crash_point
 from fitstream.errors import FitstreamError, Rejected, Unavailable
 from fitstream.gateway.api.missing import missing_slots
+from fitstream.gateway.encodings import encoding_of
 from fitstream.gateway.keys import (
     IN_FLIGHT,
     KEYS,
@@ -126,9 +127,7 @@ async def read_body(request: web.Request, settings: Settings, take: Take) -> byt
 
     Raises Rejected(413, 415, 408), Unavailable.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("identity", "gzip"):
-        raise Rejected("unsupported_encoding", "send the body plain or as gzip", 415)
+    encoding = encoding_of(request)
     if (request.content_length or 0) > settings.body_max_bytes:
         raise _too_large(settings)
     try:

@@ -37,7 +37,7 @@ class CreateRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     targets: tuple[Target, ...] = TARGETS
     budget_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    dataset: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    dataset: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")] | None = None
 
 
 async def create_run(request: web.Request) -> web.Response:

@@ -8,7 +8,6 @@ from fitstream import csrf
 from fitstream.gateway.posted import read_form
 from fitstream.settings import Settings, SettingsError
 
-_FORM_S = 10.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -19,6 +18,8 @@ class Cookies(NamedTuple):
     visitor: str
     is_secure: bool
     secret_keys: tuple[str, ...]
+    form_s: float
+    """How long a form may be on its way."""
 
     def form_token(self, seed: str) -> str:
         """The token of the forms of a session, or of a visitor before login."""
@@ -31,12 +32,12 @@ class Cookies(NamedTuple):
         return known if is_ours else csrf.new_visitor(self.secret_keys[0])
 
     async def check_form(
-        self, request: web.Request, is_login: bool = False, patience_s: float = _FORM_S
+        self, request: web.Request, is_login: bool = False, patience_s: float = 0.0
     ) -> dict[str, str]:
         """The form's fields. Raises Rejected(cross_site), Rejected(stale_form), and what
         `read_form` says."""
         csrf.check_origin(request.headers)
-        posted = await read_form(request, patience_s)
+        posted = await read_form(request, patience_s or self.form_s)
         fields = {name: value for name, value in posted.items() if _is_text(value)}
         given = str(fields.pop(csrf.FIELD, ""))
         seed = request.cookies.get(self.visitor if is_login else self.session, "")
@@ -82,7 +83,8 @@ def make_cookies(settings: Settings, name: str) -> Cookies:
         )
     prefix = "__Host-" if is_secure else ""
     keys = tuple(key for key in (settings.secret_key, settings.secret_key_old) if key)
-    return Cookies(f"{prefix}fs_{name}", f"{prefix}fs_{name}_visitor", is_secure, keys)
+    session = f"{prefix}fs_{name}"
+    return Cookies(session, f"{session}_visitor", is_secure, keys, settings.body_timeout_s)
 
 
 def _is_text(value: object) -> bool:

@@ -9,6 +9,7 @@ from aiohttp import BodyPartReader, web
 
 from fitstream import csrf
 from fitstream.errors import Rejected
+from fitstream.gateway.encodings import encoding_of
 from fitstream.gateway.posted import UNREADABLE
 from fitstream.gateway.view.cookies import Cookies
 
@@ -25,6 +26,7 @@ async def read_form(
     Raises Rejected(cross_site, stale_form, empty, invalid, slow_body).
     """
     csrf.check_origin(request.headers)
+    encoding_of(request)
     if not request.content_type.startswith("multipart/"):
         raise Rejected("invalid", "choose a file", 422)
     try:

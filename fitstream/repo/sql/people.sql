@@ -60,9 +60,11 @@ UPDATE customer SET name = $2, birth_date = $3, sex = $4, height_cm = $5, weight
 WHERE customer_no = $1
 
 -- name: set_picture
--- Another picture, or none; the object of the one before is the caller's to remove.
-UPDATE customer c SET picture_key = $2 FROM customer o
-WHERE c.customer_no = $1 AND o.customer_no = c.customer_no RETURNING o.picture_key
+-- Another picture, or none; the object of the one before is the caller's to remove. Locked first: of
+-- two at once the second finds the first one's.
+UPDATE customer c SET picture_key = $2
+FROM (SELECT customer_no, picture_key FROM customer WHERE customer_no = $1 FOR UPDATE) o
+WHERE c.customer_no = o.customer_no RETURNING o.picture_key
 
 -- name: newest_without_folder
 -- The newest customer whose folder is not set up.
