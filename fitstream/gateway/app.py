@@ -50,6 +50,7 @@ from fitstream.gateway.api_rates import ApiRates
 from fitstream.gateway.credentials import KeyCache
 from fitstream.gateway.dev_mail import add_dev_mail
 from fitstream.gateway.digest import Digest
+from fitstream.gateway.hsts import add_hsts
 from fitstream.gateway.keys import (
     API_RATES,
     DIGEST,
@@ -149,6 +150,7 @@ def make_app(
     """The application; its resources open when it starts and close when it stops."""
     app = web.Application(middlewares=[guard], client_max_size=settings.inflated_max_bytes)
     app[SETTINGS] = settings
+    add_hsts(app, settings)
     app[SIGNER] = Signer(master_keys(settings))
     app[DIGEST] = Digest(master_keys(settings))
     app[IN_FLIGHT] = InFlight(settings.in_flight_max_bytes)

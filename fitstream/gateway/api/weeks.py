@@ -9,6 +9,7 @@ from fitstream.client import data, operations
 from fitstream.clock import slot_of, slot_start
 from fitstream.combined import combine
 from fitstream.errors import NotFound
+from fitstream.gateway import etags
 from fitstream.gateway.api.answers import after, answer, limit, now, page
 from fitstream.gateway.keys import REPO, STORE
 from fitstream.gateway.recording import about_customer
@@ -50,8 +51,12 @@ async def get_file(request: web.Request) -> web.Response:
     if found is None:
         raise NotFound(f"version {wanted} of {_name(request)}")
     file = _week_file(found)
-    headers = {"ETag": f'"{file["sha256"]}"', "Cache-Control": "private, no-cache"}
-    if request.headers.get("If-None-Match") == headers["ETag"]:
+    headers = {
+        "ETag": f'"{file["sha256"]}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if etags.matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
         return web.Response(status=304, headers=headers)
     name = f"{customer.id}-{_name(request)}-v{found.version}.parquet"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -9,6 +9,7 @@ from aiohttp import web
 from fitstream import metrics
 from fitstream.client import open_client
 from fitstream.errors import FitstreamError
+from fitstream.gateway.hsts import add_hsts
 from fitstream.gateway.pages import (
     devices,
     forecast,
@@ -52,6 +53,7 @@ def make_app(settings: Settings) -> web.Application:
     """The application. Raises SettingsError when session cookies would travel in the clear."""
     app = web.Application(middlewares=[_measured], client_max_size=_FORM_MAX_BYTES)
     app[SETTINGS] = settings
+    add_hsts(app, settings)
     app[COOKIES] = make_cookies(settings, "me")
     app[ROOM] = UploadRoom(settings.uploads_at_once)
     app.cleanup_ctx.append(_api)

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp_jinja2
 import jinja2
@@ -25,7 +26,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-HSTS = "max-age=31536000; includeSubDomains"
+_IN_URIS: Final = "%/:?#[]@!$&'()*+,;=~"  # what an address may hold beside letters, RFC 3986
 
 
 class Shell(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,12 +83,14 @@ def html(
     """The rendered page with the headers of 5-security: no inline, no framing, no cache."""
     context = {"shell": shell, "page": page}
     text = aiohttp_jinja2.render_string(template, request, context)
-    response = web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
-    if request.secure or request.headers.get("X-Forwarded-Proto") == "https":
-        response.headers["Strict-Transport-Security"] = HSTS
-    return response
+    return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
 
 def see(location: str) -> web.Response:
-    """303: what a form answers, so that a reload repeats nothing."""
-    return web.Response(status=303, headers={"Location": location, **HEADERS})
+    """303: what a form answers, so that a reload repeats nothing.
+
+    What no header may hold is written as an address writes it: a part of `location` may be a
+    stranger's.
+    """
+    address = quote(location, _IN_URIS, errors="replace")
+    return web.Response(status=303, headers={"Location": address, **HEADERS})
