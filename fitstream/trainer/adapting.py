@@ -16,12 +16,13 @@ from fitstream.trainer.automl import mix
 from fitstream.trainer.data import Series
 from fitstream.trainer.daytotals import USUAL, ratios_of
 from fitstream.trainer.evaluate import Held, hold, units
-from fitstream.trainer.models.blend import Blend, Member
+from fitstream.trainer.models.blend import Blend, Member, predict_member
 from fitstream.trainer.models.calibration import Calibration, calibrate, no_calibration, trust_of
 from fitstream.trainer.models.climatology import choose_kernel, predict_own
 from fitstream.trainer.models.kernel import Kernel
+from fitstream.trainer.models.mixture import of_one_person
 from fitstream.trainer.models.naive import NoTimeOfDay
-from fitstream.trainer.models.network import predict_network
+from fitstream.trainer.models.shape import MIXTURE, Shape
 from fitstream.trainer.overlay import Adapted, overlay
 from fitstream.trainer.recipe import CustomerRecipe
 from fitstream.trainer.report import METRICS, WORDS, interval_of, percent, plain
@@ -135,8 +136,12 @@ class _Person:
     ) -> tuple[Member, ...]:
         """The cohort's networks, embedding and head moved, in shares that suit the stop days."""
         train, stop = windows
-        networks = []
+        networks: list[tuple[Shape, Any]] = []
         for number, member in enumerate(self.base.members.get(self.target, ())):
+            if member.shape.kind == MIXTURE:
+                networks.append((member.shape, of_one_person(member.network, train)))
+                teller.add(self.recipe.epochs, 0.0)
+                continue
             shape = msgspec.structs.replace(
                 member.shape,
                 learning_rate=_CAUTION * member.shape.learning_rate,
@@ -151,7 +156,7 @@ class _Person:
         if not networks:
             return ()
         forecasts = [predict_own(kernel, stop)]
-        forecasts += [predict_network(network, stop) for _, network in networks]
+        forecasts += [predict_member(network, stop) for _, network in networks]
         truth = np.where(np.isfinite(forecasts[0][..., 0]), stop.truth, np.float32(np.nan))
         shares = mix(truth, [np.nan_to_num(each) for each in forecasts])
         pairs = zip(networks, shares[1:], strict=True)

@@ -14,12 +14,21 @@ from fitstream.trainer.daytotals import USUAL, ratios_of
 from fitstream.trainer.evaluate import Held, Model, hold
 from fitstream.trainer.models.blend import ENSEMBLE, Blend, Member
 from fitstream.trainer.models.calibration import calibrate, no_calibration
-from fitstream.trainer.models.climatology import Climatology, PlainClimatology, predict_own
+from fitstream.trainer.models.climatology import Climatology, PlainClimatology
 from fitstream.trainer.models.naive import NoTimeOfDay, SeasonalNaive
 from fitstream.trainer.models.network import predict_network
+from fitstream.trainer.models.shape import MIXTURE
 from fitstream.trainer.prepare import Prepared, climatology_before
 from fitstream.trainer.recipe import Recipe
-from fitstream.trainer.report import CHAMPION, Outcome, Tuned
+from fitstream.trainer.report import (
+    CHAMPION,
+    CLIMATOLOGY,
+    Outcome,
+    Tuned,
+    against_all,
+    is_passed,
+)
+from fitstream.trainer.rolling import mixture_of, rolled
 from fitstream.trainer.search import Found
 from fitstream.trainer.windows import Issue
 
@@ -33,34 +42,43 @@ def judge(
     found: Found,
     given: tuple[Plan, Recipe, Model | None],
 ) -> Outcome:
-    """Mix and calibration from the stop days, the gate from the days between, test days last."""
+    """Mix and calibration from the stop days, the gates from days between and before, test days
+    last."""
     plan, recipe, champion = given
     target = made.target
-    members = _members(made, found, plan)
-    candidate = Blend(made.base, {target: members}) if members else None
-    gate = _gate(series, made, candidate, champion)
-    blends = {"weighted_climatology": ()} | ({ENSEMBLE: members} if members else {})
+    known = (*made.split.train, *made.split.validation)
+    first = rolled(series, made, recipe)
+    groups: dict[str, tuple[Member, ...]] = {CLIMATOLOGY: ()}
+    if first is not None:
+        groups[MIXTURE] = mixture_of(series, made.base, (target, made.split.train, recipe))
+    passed = first is not None and is_passed(against_all(first, MIXTURE, recipe.seed))
+    beside = groups[MIXTURE] if passed else ()
+    if networks := _networks(made, found, (plan, beside)):
+        groups[ENSEMBLE] = networks
+    gate = _gate(series, made, groups, (passed, champion))
     late = climatology_before(series, target, made.split.test, (made.base.kernels[target], recipe))
-    tuned = {name: _tune(series, made, group) for name, group in blends.items()}
+    tuned = {name: _tune(series, made, group) for name, group in groups.items()}
     models: dict[str, Model] = dict(_baselines(late))
-    for name, group in blends.items():
+    for name, group in groups.items():
+        told = up_to_date(series, late, (target, group), (known, recipe))
         ratios = {target: tuned[name].ratios}
-        models[name] = Blend(late, {target: group}, {target: tuned[name].calibration}, ratios)
+        models[name] = Blend(late, {target: told}, {target: tuned[name].calibration}, ratios)
     if champion is not None and target in getattr(champion, "targets", ()):
         models[CHAMPION] = champion
     test = hold(models, series, target, made.split.test)
     ahead = [Issue(i.customer_id, i.day, i.day - WEEK_AHEAD) for i in made.split.test]
-    some = {name: models[name] for name in (*blends, *FAR_BASELINES)}
+    some = {name: models[name] for name in (*groups, *FAR_BASELINES)}
     return Outcome(
         target=target,
         kernel=made.base.kernels[target],
         split=made.split,
+        mixture_days=first,
         gate_days=gate,
         test=test,
         week_ahead=hold(some, series, target, ahead),
         trials=found.trials,
         shapes=plan.shapes,
-        members=members,
+        groups=groups,
         tuned=tuned,
         prepare_seconds=made.seconds,
         seed=recipe.seed,
@@ -88,32 +106,61 @@ def replaces(outcomes: Sequence[Outcome], champion: Model | None) -> bool:
     return is_better and not any(each.low > 0 for each in against)
 
 
-def _members(made: Prepared, found: Found, plan: Plan) -> tuple[Member, ...]:
-    """The networks of the last rung with their shares; none where the climatology alone is best."""
+def _networks(
+    made: Prepared, found: Found, given: tuple[Plan, tuple[Member, ...]]
+) -> tuple[Member, ...]:
+    """The networks of the last rung with their shares, those of the mixture `beside` them made
+    smaller; none where what there is without networks is best."""
+    plan, beside = given
     if not found.networks:
         return ()
     numbers = sorted(found.networks)
-    forecasts = [predict_own(made.base.kernels[made.target], made.stop)]
+    forecasts = [Blend(made.base, {made.target: beside}).predict_own(made.stop)]
     forecasts += [predict_network(found.networks[number], made.stop) for number in numbers]
     truth = np.where(np.isfinite(forecasts[0][..., 0]), made.stop.truth, np.float32(np.nan))
     shares = mix(truth, [np.nan_to_num(each) for each in forecasts])
+    if shares[0] == 1:
+        return ()
+    return (
+        *(replace(member, weight=shares[0] * member.weight) for member in beside),
+        *(
+            Member(plan.shapes[number], found.networks[number], share)
+            for number, share in zip(numbers, shares[1:], strict=True)
+            if share > 0
+        ),
+    )
+
+
+def up_to_date(
+    series: Mapping[str, Series],
+    base: Climatology,
+    group: tuple[str, tuple[Member, ...]],
+    told: tuple[Sequence[Issue], Recipe],
+) -> tuple[Member, ...]:
+    """The members of a target, its mixture knowing all of some days, as cohort and pool do."""
+    (target, members), (issues, recipe) = group, told
+    if all(member.shape.kind != MIXTURE for member in members):
+        return members
+    (fresh,) = mixture_of(series, base, (target, issues, recipe))
     return tuple(
-        Member(plan.shapes[number], found.networks[number], share)
-        for number, share in zip(numbers, shares[1:], strict=True)
-        if share > 0
+        replace(member, network=fresh.network) if member.shape.kind == MIXTURE else member
+        for member in members
     )
 
 
 def _gate(
-    series: Mapping[str, Series], made: Prepared, candidate: Model | None, champion: Model | None
+    series: Mapping[str, Series],
+    made: Prepared,
+    groups: Mapping[str, tuple[Member, ...]],
+    given: tuple[bool, Model | None],
 ) -> Held | None:
-    if candidate is None or not made.split.gate:
+    """The networks beside what they have to beat, the mixture included where it serves itself."""
+    with_mixture, champion = given
+    if ENSEMBLE not in groups or not made.split.gate:
         return None
-    models: dict[str, Model] = {
-        "no_time_of_day": NoTimeOfDay(made.base.reach, made.base.pool),
-        "weighted_climatology": made.base,
-        ENSEMBLE: candidate,
-    }
+    names = (CLIMATOLOGY, *([MIXTURE] if with_mixture else []), ENSEMBLE)
+    models: dict[str, Model] = {"no_time_of_day": NoTimeOfDay(made.base.reach, made.base.pool)}
+    models |= {name: Blend(made.base, {made.target: groups[name]}) for name in names}
     if champion is not None and made.target in getattr(champion, "targets", ()):
         models[CHAMPION] = champion
     return hold(models, series, made.target, made.split.gate)
@@ -142,6 +189,7 @@ def _baselines(base: Climatology) -> dict[str, Model]:
 def serving(series: Mapping[str, Series], outcomes: Sequence[Outcome], recipe: Recipe) -> Blend:
     """The models of all targets in one; cohort and pool know every day there is."""
     base = Climatology(recipe.reach, {}, {}, {})
+    members: dict[str, tuple[Member, ...]] = {}
     for outcome in outcomes:
         whole = climatology_before(series, outcome.target, (), (outcome.kernel, recipe))
         base = replace(
@@ -150,7 +198,10 @@ def serving(series: Mapping[str, Series], outcomes: Sequence[Outcome], recipe: R
             pool={**base.pool, **whole.pool},
             cohorts={**base.cohorts, **whole.cohorts},
         )
-    members = {o.target: o.members for o in outcomes if o.promoted}
+        days = [issue for part in outcome.split for issue in part]
+        if group := outcome.groups[outcome.champion]:
+            told = up_to_date(series, whole, (outcome.target, group), (days, recipe))
+            members[outcome.target] = told
     served = {o.target: o.tuned[o.champion] for o in outcomes}
     calibrations = {target: each.calibration for target, each in served.items()}
     return Blend(base, members, calibrations, {t: each.ratios for t, each in served.items()})

@@ -4,7 +4,7 @@ Must not look at test days.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -16,7 +16,7 @@ from fitstream.trainer.models.climatology import Climatology, choose_kernel, own
 from fitstream.trainer.models.kernel import START, Kernel
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.splits import Split, days_before
-from fitstream.trainer.windows import Issue, Windows, make_windows
+from fitstream.trainer.windows import Issue, Look, Windows, make_windows
 
 KERNEL_WINDOWS = 400
 MIN_KERNEL_HISTORY = 3  # issues that are passed over: the kernel is for people with some history
@@ -55,27 +55,51 @@ def prepare(
     """
     started = perf_counter()
     held_out = (*split.validation, *split.test)
-    start = START[target]
-    base = climatology_before(series, target, held_out, (start, recipe))
     if kernel is None:
-        issues = thin(recent(split, 2 * recipe.test_days), KERNEL_WINDOWS)
-        windows = make_windows(series, base.look(target), issues)
-        kernel = choose_kernel(windows, units(issues), start)
-    base = Climatology(recipe.reach, {target: kernel}, base.pool, base.cohorts)
-    train = make_windows(series, base.look(target), thin(split.train, recipe.max_windows))
-    train = train.take(np.flatnonzero(own_history(train)))
+        issues = recent(split, 2 * recipe.test_days)
+        base = chosen_before(series, target, held_out, (issues, recipe))
+    else:
+        base = climatology_before(series, target, held_out, (kernel, recipe))
+    train = learnable(series, base.look(target), split.train, recipe.max_windows)
     stop = make_windows(series, base.look(target), thin(split.stop, recipe.max_windows))
     return Prepared(target, split, base, train, stop, perf_counter() - started)
 
 
+def learnable(
+    series: Mapping[str, Series], look: Look, issues: Sequence[Issue], most: int
+) -> Windows:
+    """Windows of at most so many issues, those with days of their own to stand on."""
+    windows = make_windows(series, look, thin(issues, most))
+    return windows.take(np.flatnonzero(own_history(windows)))
+
+
+def chosen_before(
+    series: Mapping[str, Series],
+    target: str,
+    held_out: Sequence[Issue],
+    chosen_by: tuple[Sequence[Issue], Recipe],
+) -> Climatology:
+    """A climatology that knows only days before those held out, its kernel chosen by some days."""
+    issues, recipe = chosen_by
+    issues, start = thin(issues, KERNEL_WINDOWS), START[target]
+    base = climatology_before(series, target, held_out, (start, recipe))
+    windows = make_windows(series, base.look(target), issues)
+    return replace(base, kernels={target: choose_kernel(windows, units(issues), start)})
+
+
 def recent(split: Split, days: int) -> list[Issue]:
-    """The last days of each customer that a kernel is chosen by, with some history of their own:
-    never those of the gate, which judge what stands on it."""
+    """The days that a kernel is chosen by: never those of the gate, which judge what stands on
+    it."""
+    return last_of((*split.train, *split.stop), days)
+
+
+def last_of(issues: Sequence[Issue], days: int) -> list[Issue]:
+    """The last of some days of each customer, with some history of their own before them."""
     own: dict[str, list[Issue]] = {}
-    for issue in (*split.train, *split.stop):
+    for issue in issues:
         own.setdefault(issue.customer_id, []).append(issue)
-    kept = (sorted(issues)[MIN_KERNEL_HISTORY:][-days:] for _, issues in sorted(own.items()))
-    return [issue for issues in kept for issue in issues]
+    kept = (sorted(each)[MIN_KERNEL_HISTORY:][-days:] for _, each in sorted(own.items()))
+    return [issue for each in kept for issue in each]
 
 
 def climatology_before(

@@ -20,7 +20,8 @@ from fitstream.trainer.models.blend import Blend, Member
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology
 from fitstream.trainer.models.kernel import PARTS, Kernel
-from fitstream.trainer.models.shape import Shape
+from fitstream.trainer.models.mixture import mixture_from_arrays
+from fitstream.trainer.models.shape import MIXTURE, Shape
 from fitstream.trainer.overlay import Adapted, overlay
 from fitstream.trainer.recipe import CustomerRecipe, Recipe, customer_recipe_hash, recipe_hash
 from fitstream.trainer.windows import Reach
@@ -66,8 +67,8 @@ def dump(artifact: Artifact, *, dataset_hash: str, created_at: str) -> tuple[byt
         if target in model.calibrations:
             tensors[f"{target}/calibration"] = model.calibrations[target].moves
         for number, member in enumerate(model.members.get(target, ())):
-            for name, tensor in member.network.state_dict().items():
-                tensors[f"{target}/network.{number}/{name}"] = tensor.detach().numpy()
+            for name, array in _arrays_of(member).items():
+                tensors[f"{target}/network.{number}/{name}"] = array
     card: dict[str, Any] = {
         "format": FORMAT,
         "kind": model.kind,
@@ -94,8 +95,8 @@ def dump_own(
     for target, each in adapted.items():
         tensors[f"{target}/calibration"] = each.calibration.moves
         for number, member in enumerate(each.members):
-            for name, tensor in member.network.state_dict().items():
-                tensors[f"{target}/network.{number}/{name}"] = tensor.detach().numpy()
+            for name, array in _arrays_of(member).items():
+                tensors[f"{target}/network.{number}/{name}"] = array
     card: dict[str, Any] = {
         "format": FORMAT,
         "kind": OWN_KIND,
@@ -209,13 +210,23 @@ def _cohort(arrays: Arrays, target: str) -> Cohort:
     return Cohort(marks, profile, table, float(spread[0]))
 
 
+def _arrays_of(member: Member) -> Arrays:
+    """What a member has learned."""
+    if member.shape.kind == MIXTURE:
+        learned: Arrays = member.network.arrays()
+        return learned
+    return {name: t.detach().numpy() for name, t in member.network.state_dict().items()}
+
+
 def _member(
     arrays: Arrays, prefix: str, entry: Mapping[str, Any], made_for: tuple[Kernel, Reach]
 ) -> Member:
-    from fitstream.trainer.models.network import network_from_arrays  # noqa: PLC0415 - torch
-
     shape = msgspec.convert(entry["shape"], Shape)
     state = {
         key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)
     }
+    if shape.kind == MIXTURE:
+        return Member(shape, mixture_from_arrays(made_for[0], state), float(entry["weight"]))
+    from fitstream.trainer.models.network import network_from_arrays  # noqa: PLC0415 - torch
+
     return Member(shape, network_from_arrays(*made_for, shape, state), float(entry["weight"]))

@@ -18,7 +18,7 @@ from fitstream.trainer.metrics import Interval
 from fitstream.trainer.models.blend import ENSEMBLE, Member
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.kernel import Kernel
-from fitstream.trainer.models.shape import Shape
+from fitstream.trainer.models.shape import MIXTURE, Shape
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.slices import by_part, by_slice, overall
 from fitstream.trainer.splits import MIN_COHORT_DAYS, Split
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fitstream.trainer.registry import Artifact
 
 CLIMATOLOGY, CHAMPION = "weighted_climatology", "champion so far"
+_RANKS = (ENSEMBLE, MIXTURE, CLIMATOLOGY)
 BASELINES = ("naive_day", "naive_week", "climatology")
 WORDS = {"steps": "steps", "calories_kcal": "calories", "heart_rate_bpm": "heart rate"}
 LIMITS = (
@@ -51,38 +52,58 @@ class Tuned(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One target's held-out forecasts of all candidates; `promoted` is the gate."""
+    """One target's held-out forecasts of all candidates.
+
+    `mixture_days` are those that a mixture of kernels is judged on, `gate_days` those of networks;
+    `groups` are the members of each candidate. `promoted` says that the latter passed their gate.
+    """
 
     target: str
     kernel: Kernel
     split: Split
+    mixture_days: Held | None
     gate_days: Held | None
     test: Held
     week_ahead: Held
     trials: tuple[Trial, ...]
     shapes: tuple[Shape, ...]
-    members: tuple[Member, ...]
+    groups: Mapping[str, tuple[Member, ...]]
     tuned: Mapping[str, Tuned]
     prepare_seconds: float
     seed: int
 
     def gate(self) -> dict[str, Interval]:
         """The ensemble against each it has to beat, on the days of the gate; empty without one."""
-        if self.gate_days is None:
-            return {}
-        rivals = [name for name in self.gate_days.forecasts if name != ENSEMBLE]
-        return {name: self.gate_days.compare(ENSEMBLE, name, self.seed) for name in rivals}
+        return against_all(self.gate_days, ENSEMBLE, self.seed)
+
+    def mixture_gate(self) -> dict[str, Interval]:
+        """The mixture against each it has to beat, on the days of its own gate; empty without."""
+        return against_all(self.mixture_days, MIXTURE, self.seed)
 
     @property
     def promoted(self) -> bool:
         """Whether every interval excludes zero on the good side."""
-        gate = self.gate()
-        return bool(gate) and all(interval.high < 0 for interval in gate.values())
+        return is_passed(self.gate())
 
     @property
     def champion(self) -> str:
         """Who serves this target."""
-        return ENSEMBLE if self.promoted else CLIMATOLOGY
+        if self.promoted:
+            return ENSEMBLE
+        return MIXTURE if is_passed(self.mixture_gate()) else CLIMATOLOGY
+
+
+def against_all(held: Held | None, name: str, seed: int) -> dict[str, Interval]:
+    """A model against every other on some days; empty without days."""
+    if held is None:
+        return {}
+    rivals = [rival for rival in held.forecasts if rival != name]
+    return {rival: held.compare(name, rival, seed) for rival in rivals}
+
+
+def is_passed(gate: Mapping[str, Interval]) -> bool:
+    """Whether every interval excludes zero on the good side."""
+    return bool(gate) and all(interval.high < 0 for interval in gate.values())
 
 
 @dataclass(eq=False)
@@ -151,7 +172,7 @@ def write_report(
     return CohortRun(
         enough=True,
         verdict=" ".join(sentences),
-        champion=ENSEMBLE if ENSEMBLE in champions.values() else CLIMATOLOGY,
+        champion=next(name for name in _RANKS if name in champions.values()),
         champions=champions,
         leaderboard=[row for o in outcomes for row in _rows(o)],
         trials=[row for o in outcomes for row in _trials(o)],
@@ -170,7 +191,7 @@ def _rows(outcome: Outcome) -> list[dict[str, Any]]:
     for name in outcome.test.forecasts:
         scores = outcome.test.scores(name)
         seconds = outcome.test.seconds[name]
-        seconds += outcome.prepare_seconds if name in (CLIMATOLOGY, ENSEMBLE) else 0.0
+        seconds += outcome.prepare_seconds if name in _RANKS else 0.0
         seconds += spent if name == ENSEMBLE else 0.0
         rows.append(
             {
@@ -194,7 +215,8 @@ def _gate_wql(outcome: Outcome, name: str) -> float | None:
 
 def _trials(outcome: Outcome) -> list[dict[str, Any]]:
     """What the search tried, the best of each rung first; scores are of the stop days."""
-    shares = {member.shape.name: member.weight for member in outcome.members}
+    members = outcome.groups.get(ENSEMBLE, ())
+    shares = {member.shape.name: member.weight for member in members}
     last = max((trial.rung for trial in outcome.trials), default=0)
     rows = []
     for trial in sorted(outcome.trials, key=lambda each: (-each.rung, each.score, each.number)):
@@ -231,6 +253,7 @@ def _metrics(series: Mapping[str, Series], outcome: Outcome) -> dict[str, Any]:
         "parts": by_part(test, [*_beside(outcome)]),
         "slices": by_slice(series, test, [*_beside(outcome)]),
         "validation_gate": {name: interval_of(each) for name, each in outcome.gate().items()},
+        "mixture_gate": {name: interval_of(each) for name, each in outcome.mixture_gate().items()},
         "kernel": msgspec.to_builtins(outcome.kernel),
         "calibration": outcome.tuned[outcome.champion].calibration.moves.round(4).tolist(),
         "day_ratios": [plain(ratio) for ratio in outcome.tuned[outcome.champion].ratios],

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fitstream.trainer.cohort import PRIOR, Cohort
+from fitstream.trainer.cohort import PRIOR, Cohort, Marks, mark_of
 from fitstream.trainer.data import SLOTS, Floats, Ints, Series
 from fitstream.trainer.level import DRIFTING, shifts
 
@@ -66,6 +66,7 @@ class Windows:
     anchors (n, days, 96) float32, the same quarter hours by lag, NaN where nothing was measured
     weekday (n,) of the forecast day, 0 = Monday
     truth   (n, 96) float32, NaN where there is nothing to score
+    whose   (n,) the customers' marks, by which a model may know them without their ids
     """
 
     target: str
@@ -76,6 +77,7 @@ class Windows:
     anchors: Floats
     weekday: Ints
     truth: Floats
+    whose: Marks
 
     def __len__(self) -> int:
         """Number of day windows."""
@@ -105,6 +107,7 @@ class Windows:
             anchors=self.anchors[at],
             weekday=self.weekday[at],
             truth=self.truth[at],
+            whose=self.whose[at],
         )
 
     @cached_property
@@ -142,7 +145,10 @@ def make_windows(series: Mapping[str, Series], look: Look, issues: Sequence[Issu
     anchors = np.empty((n, reach.days, SLOTS), np.float32)
     truth = np.full((n, SLOTS), np.nan, np.float32)
     weekday = np.array([series[each.customer_id].weekday(each.day) for each in issues], np.int64)
-    worn = {name: series[name].worn(target) for name in {issue.customer_id for issue in issues}}
+    names = sorted({issue.customer_id for issue in issues})
+    worn = {name: series[name].worn(target) for name in names}
+    marks = {name: mark_of(series[name].customer_id) for name in names}
+    whose = np.array([marks[issue.customer_id] for issue in issues], np.uint64)
     for i, issue in enumerate(issues):
         rows = worn[issue.customer_id]
         past = _past(rows, issue, reach)
@@ -156,7 +162,7 @@ def make_windows(series: Mapping[str, Series], look: Look, issues: Sequence[Issu
         count[i] = np.count_nonzero(keys[i] != _EMPTY, axis=1)
         if 0 <= issue.day < len(rows):
             truth[i] = rows[issue.day]
-    return Windows(target, reach, tuple(issues), keys, count, anchors, weekday, truth)
+    return Windows(target, reach, tuple(issues), keys, count, anchors, weekday, truth, whose)
 
 
 def values_of(keys: Codes, target: str) -> Floats:

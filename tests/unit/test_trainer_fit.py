@@ -87,7 +87,7 @@ def test_a_run_answers_with_a_champion_and_a_leaderboard(whole: CohortRun) -> No
         rows = [row for row in whole.leaderboard if row["target"] == target]
         kinds = {row["model"] for row in rows}
         assert kinds - {"ensemble"} == {
-            "naive_day", "naive_week", "climatology", "weighted_climatology"
+            "naive_day", "naive_week", "climatology", "weighted_climatology", "mixture"
         }  # fmt: skip
         assert {row["rung"] for row in whole.trials if row["target"] == target} == {0}
         assert [row["wql"] for row in rows] == sorted(row["wql"] for row in rows)
@@ -211,6 +211,9 @@ def test_permuted_targets_do_not_pass_the_gate(seed: int) -> None:
         shuffled = rng.permutation(rows.reshape(-1)).reshape(rows.shape)
         permuted[name] = replace(series, values={**series.values, "steps": shuffled})
     made = run(permuted, msgspec.structs.replace(RECIPE, budget_s=5, test_days=5, seed=seed))
+    gate = made.metrics["steps"]["validation_gate"]
+    assert set(gate) == {"no_time_of_day", "weighted_climatology"}  # an ensemble came so far
+    assert max(interval["high"] for interval in gate.values()) >= 0  # and was refused there
     assert made.champions == {"steps": "weighted_climatology"}
 
 

@@ -1,6 +1,6 @@
-"""The model that serves: a weighted climatology, networks averaged with it, calibrated quantiles.
+"""The model that serves: a weighted climatology, what is averaged with it, calibrated quantiles.
 
-With no networks it is the climatology itself. Must not train or choose anything.
+With no members it is the climatology itself. Must not train or choose anything.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ from fitstream.trainer.metrics import MEAN, Doubles
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology, fill_from_pool, predict_own
 from fitstream.trainer.models.daylevel import day_factors, day_ratios
-from fitstream.trainer.models.shape import Shape
+from fitstream.trainer.models.mixture import Mixture
+from fitstream.trainer.models.shape import MIXTURE, Shape
 from fitstream.trainer.windows import Look, Reach, Windows
 
 ENSEMBLE = "ensemble"
@@ -23,10 +24,10 @@ ENSEMBLE = "ensemble"
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A trained network and its share of a target's forecast."""
+    """A trained network, or a mixture of kernels, and its share of a target's forecast."""
 
     shape: Shape
-    network: Any  # models.network.Network; the climatology alone must not load torch
+    network: Any  # Mixture or models.network.Network; the climatology alone must not load torch
     weight: float
 
 
@@ -45,11 +46,13 @@ class Blend:
 
     @property
     def kind(self) -> str:
-        """The climatology, one architecture, or an ensemble."""
+        """The climatology, a mixture beside it, one architecture alone, or an ensemble."""
         used = {each.shape.kind for group in self.members.values() for each in group}
         alone = all(sum(m.weight for m in group) > 0.999 for group in self.members.values())
         if not used:
             return self.base.kind
+        if used == {MIXTURE}:
+            return MIXTURE
         return used.pop() if len(used) == 1 and alone else ENSEMBLE
 
     @property
@@ -88,14 +91,10 @@ class Blend:
         return self._mixed(windows.target, self._members(windows))
 
     def _members(self, windows: Windows) -> list[Floats]:
-        """(n, 96, 4) each: the climatology's forecast, then the networks'."""
+        """(n, 96, 4) each: the climatology's forecast, then the members'."""
         forecasts = [predict_own(self.base.kernels[windows.target], windows)]
         group = self.members.get(windows.target, ())
-        if group:
-            from fitstream.trainer.models.network import predict_network  # noqa: PLC0415 - torch
-
-            forecasts += [predict_network(each.network, windows) for each in group]
-        return forecasts
+        return forecasts + [predict_member(each.network, windows) for each in group]
 
     def _mixed(self, target: str, forecasts: list[Floats]) -> Floats:
         group = self.members.get(target, ())
@@ -103,6 +102,15 @@ class Blend:
             return forecasts[0]
         weights = [1 - sum(each.weight for each in group), *(each.weight for each in group)]
         return blend(forecasts, weights)
+
+
+def predict_member(network: Any, windows: Windows) -> Floats:
+    """(n, 96, 4), NaN where a slot has no value to stand on: of a mixture or a network."""
+    if isinstance(network, Mixture):
+        return network.predict(windows)
+    from fitstream.trainer.models.network import predict_network  # noqa: PLC0415 - torch
+
+    return predict_network(network, windows)
 
 
 def blend(forecasts: list[Floats], weights: list[float]) -> Floats:

@@ -7,10 +7,11 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["transformer", "convlstm"]
+Kind = Literal["transformer", "convlstm", "mixture"]
 Loss = Literal["cohort", "person"]
 TRANSFORMER: Kind = "transformer"
 CONVLSTM: Kind = "convlstm"
+MIXTURE: Kind = "mixture"  # of kernels: it has no weights, so that nothing below says how it learns
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +40,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """How leaderboards call it."""
+        if self.kind == MIXTURE:
+            return "mixture of kernels"
         parts = [f"lr {self.learning_rate:g}", f"head {self.head_rate:g}", f"width {self.width}"]
         if self.kind == CONVLSTM:
             parts.append(f"days {self.days}")
