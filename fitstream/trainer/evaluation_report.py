@@ -12,9 +12,9 @@ from fitstream.trainer.automl import Plan
 from fitstream.trainer.data import Series
 from fitstream.trainer.daytotals import day_totals
 from fitstream.trainer.judging import FAR_BASELINES
-from fitstream.trainer.metrics import tails
+from fitstream.trainer.metrics import Interval, tails
 from fitstream.trainer.recipe import Recipe, recipe_hash
-from fitstream.trainer.report import CLIMATOLOGY, WORDS, Outcome, percent
+from fitstream.trainer.report import CLIMATOLOGY, WORDS, Outcome, is_passed, percent
 from fitstream.trainer.slices import by_part, overall
 
 _COLUMNS = (
@@ -143,21 +143,25 @@ def _totals(outcome: Outcome) -> list[str]:
 
 
 def _gate(outcome: Outcome) -> list[str]:
-    gate = outcome.gate()
-    if not gate:
-        return [
-            "No network earned a share beside the weighted climatology on the days they stop by.",
-            "",
-        ]
-    verdict = "passed" if outcome.promoted else "did not pass, so the weighted climatology serves"
-    figures = "; ".join(f"{name} {percent(interval)}" for name, interval in gate.items())
-    held = outcome.gate_days
-    below, above = tails(held.truth, held.forecasts[CLIMATOLOGY]) if held else (0.0, 0.0)
+    lines: list[str] = []
+    if mixture := outcome.mixture_gate():
+        verdict = "passed" if is_passed(mixture) else "did not pass"
+        lines += [f"The mixture of kernels {verdict}. On its two blocks: {_said(mixture)}.", ""]
+    gate, held = outcome.gate(), outcome.gate_days
+    if not gate or held is None:
+        return [*lines, "No network earned a share on the days they stop by.", ""]
+    verdict = "passed" if outcome.promoted else "did not pass"
+    below, above = tails(held.truth, held.forecasts[CLIMATOLOGY])
     return [
-        f"The ensemble {verdict}. On the days of the gate: {figures}. There "
+        *lines,
+        f"The ensemble {verdict}. On the days of the gate: {_said(gate)}. There "
         f"{100 * below:.1f} % lie below q10 and {100 * above:.1f} % above q90 before calibration.",
         "",
     ]
+
+
+def _said(gate: Mapping[str, Interval]) -> str:
+    return "; ".join(f"{name} {percent(interval)}" for name, interval in gate.items())
 
 
 def _search(outcomes: Sequence[Outcome], recipe: Recipe, plan: Plan) -> list[str]:

@@ -27,17 +27,25 @@ if TYPE_CHECKING:
     from fitstream.trainer.registry import Artifact
 
 CLIMATOLOGY, CHAMPION = "weighted_climatology", "champion so far"
-_RANKS = (ENSEMBLE, MIXTURE, CLIMATOLOGY)
+_NAMES = {
+    ENSEMBLE: "ensemble",
+    MIXTURE: "mixture of kernels",
+    CLIMATOLOGY: "weighted climatology",
+}
+_RANKS = tuple(_NAMES)  # who serves when it has passed, before the next
 BASELINES = ("naive_day", "naive_week", "climatology")
 WORDS = {"steps": "steps", "calories_kcal": "calories", "heart_rate_bpm": "heart rate"}
 LIMITS = (
     "Days not worn and slots not measured are neither learned from nor scored.",
     "Networks are stopped, mixed and calibrated on every other validation day, and judged on the "
     "days between; neighbouring days of a person are alike.",
+    "A mixture of kernels is judged on the last two blocks of days before the test, each from what "
+    "was known before it.",
     "Where many slots hold one value, such as zero steps, q10 lies on it and an 80 % interval "
     "rightly covers more than 80 %.",
-    "The model holds tables of how up to 64 people's days go, as quantiles under pseudonyms; who "
-    "withdraws flags it, and it is trained anew without them.",
+    "The model holds tables of how up to 64 people's days go, as quantiles under pseudonyms, and "
+    "where a mixture serves, of how well its kernels told each person's days; who withdraws flags "
+    "it, and it is trained anew without them.",
 )
 METRICS = ("wql", "mase", "rmse", "coverage", "hourly_wape", "daily_wape")
 _DIGITS = 5
@@ -276,24 +284,30 @@ def _horizons(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _gate_sentence(outcomes: Sequence[Outcome]) -> str:
-    gates = [(WORDS[o.target], o.gate().get(CLIMATOLOGY), o.promoted) for o in outcomes]
-    tried = [(word, gate) for word, gate, _ in gates if gate is not None]
-    if not tried:
-        return (
-            "No network was better than the weighted climatology on the days they stop by, so the "
-            "weighted climatology serves."
-        )
-    figures = "; ".join(f"{word} {percent(gate)}" for word, gate in tried)
-    won = [word for word, _, promoted in gates if promoted]
-    detail = f"WQL against it on the days of the gate, with 95 % interval: {figures}."
-    if won:
-        return (
-            f"The ensemble beat all it had to beat on {' and '.join(won)} and serves there, the "
-            f"weighted climatology serves the rest. {detail}"
-        )
+    serving = [
+        f"{_words(targets)} by the {_NAMES[name]}"
+        for name in _RANKS
+        if (targets := [o.target for o in outcomes if o.champion == name])
+    ]
+    gates = {MIXTURE: [o.mixture_gate() for o in outcomes], ENSEMBLE: [o.gate() for o in outcomes]}
+    told = [
+        f"the {_NAMES[name]} {figures}"
+        for name, found in gates.items()
+        if (figures := _figures(outcomes, found))
+    ]
+    if not any(gates[ENSEMBLE]):
+        told.append("no network was better on the days they stop by")
     return (
-        "The ensemble did not beat the weighted climatology with certainty, so the weighted "
-        f"climatology serves. {detail}"
+        f"Forecast are {', '.join(serving)}. WQL against the weighted climatology on the days of "
+        f"the gates, with 95 % interval: {'; '.join(told)}."
+    )
+
+
+def _figures(outcomes: Sequence[Outcome], gates: Sequence[Mapping[str, Interval]]) -> str:
+    return ", ".join(
+        f"{WORDS[outcome.target]} {percent(gate[CLIMATOLOGY])}"
+        for outcome, gate in zip(outcomes, gates, strict=True)
+        if gate
     )
 
 

@@ -17,6 +17,7 @@ MODELS = {
     "climatology": "what is usual at each quarter hour of such a day",
     "transformer": "patterns that a model learned from everyone who consented",
     "convlstm": "patterns that a model learned from everyone who consented",
+    "mixture": "what is usual at each quarter hour of such a day, seen in several ways",
     "ensemble": "what is usual, and patterns that models learned from everyone who consented",
 }
 HORIZONS = {"96": "Next day", "672": "Next week", "today": "Rest of today"}

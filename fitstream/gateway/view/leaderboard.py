@@ -10,6 +10,7 @@ NAMES = {
     "weighted_climatology": "Weighted climatology",
     "climatology": "Plain climatology",
     "ensemble": "Ensemble",
+    "mixture": "Mixture of kernels",
     "transformer": "Transformer",
     "convlstm": "ConvLSTM",
     "naive_day": "Same as yesterday",
