@@ -10,6 +10,8 @@ from aiohttp import ClientSession
 
 from fitstream.client import Client
 from fitstream.errors import Rejected
+from fitstream.repo.database import open_repo
+from fitstream.setup import create_admin, new_admin
 from tests.conftest import RunningStack
 from tests.integration.test_offered_links import PASSWORD, logged_in
 from tests.integration.test_pairing_pages import TOKEN, Visitor
@@ -150,3 +152,36 @@ async def test_the_log_is_searched_by_customer(admin: Client, visitor: Visitor) 
     assert page.count("Customer: created") == 2  # in the list of actions, and once in the log
     page = (await visitor.see("/admin/audit?customer=cus_nobody"))[1]
     assert "Nothing of that kind" in page
+
+
+async def test_a_session_that_is_ended_on_the_own_page_is_in_the_log(
+    admin: Client, stack: RunningStack
+) -> None:
+    email = f"two-{secrets.token_hex(4)}@example.org"
+    account = (await admin.create_staff(email, "support", password=PASSWORD)).id
+    other = await admin.as_who("").login(email, PASSWORD)
+    (session,) = await admin.as_who(other.token).sessions()
+    async with logged_in(stack, email) as opened:
+        page = (await Visitor(opened).send("/admin/own", f"/admin/own/sessions/{session.id}/end"))[
+            1
+        ]
+    assert "The session has ended" in page
+    with pytest.raises(Rejected):
+        await admin.as_who(other.token).me()
+    entry = (await admin.audit(action="session.ended")).items[0]
+    assert (entry.subject, entry.actor) == (f"session:{session.id}", "support")
+    async with open_repo(stack.settings) as repo, repo.connection() as db:
+        number = await db.fetchval("SELECT account_no FROM account WHERE id = $1", account)
+    assert entry.actor_no == number
+
+
+async def test_the_first_administrator_is_in_the_log_of_the_system(
+    admin: Client, stack: RunningStack
+) -> None:
+    new = new_admin(f"made-{secrets.token_hex(4)}@example.org", PASSWORD)
+    async with open_repo(stack.settings) as repo:
+        await create_admin(repo, new)
+        async with repo.connection() as db:
+            number = await db.fetchval("SELECT account_no FROM account WHERE email = $1", new.email)
+    entry = (await admin.audit(action="staff.created")).items[0]
+    assert (entry.actor, entry.subject) == ("system", f"account:{number}")

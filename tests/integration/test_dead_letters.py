@@ -129,6 +129,11 @@ async def test_of_many_who_settle_one_at_once_exactly_one_does(admin: Client, ro
     late = [one for one in found if isinstance(one, BaseException)]
     assert {getattr(one, "code", one) for one in late} == {"not_parked"}
     assert (await admin.dead_letter(letter)).state == done.state
+    entries = (await admin.audit(action=f"dead_letter.{done.state}")).items
+    assert [entry.subject for entry in entries].count(f"dead_letter:{letter}") == 1
+    other = {"replayed": "discarded", "discarded": "replayed"}[done.state]
+    entries = (await admin.audit(action=f"dead_letter.{other}")).items
+    assert f"dead_letter:{letter}" not in [entry.subject for entry in entries]
     assert len(await ledger_of(wearer)) == (2 if done.state == "replayed" else 0)
 
 

@@ -511,9 +511,15 @@ async def test_a_grant_for_a_device_ends_with_the_device(
     path = f"/v1/customers/{who.customer.id}/devices"
     (device,) = (await call(http, "GET", path, who.token)).body["items"]
     tied, free = await program.tokens(who, device_id=device["id"]), await program.tokens(who)
+    code = await program.code(who, VERIFIER, device_id=device["id"])
     assert (await call(http, "DELETE", f"{path}/{device['id']}", stack.admin_key)).status == 204
     assert await status_of(http, who, tied["access_token"]) == 401
     assert await status_of(http, who, free["access_token"]) == 200
+    late = await program.send(
+        "token", grant_type="authorization_code", code=code, redirect_uri=BACK,
+        code_verifier=VERIFIER,
+    )  # fmt: skip
+    assert (late.status, late.body["error"]) == (400, "invalid_grant")
 
 
 async def test_a_disabled_client_is_refused_with_all_it_has(
@@ -521,10 +527,17 @@ async def test_a_disabled_client_is_refused_with_all_it_has(
 ) -> None:
     who, program = await logged_in(admin), await register(http, stack.admin_key)
     tokens = await program.tokens(who)
+    code = await program.code(who, VERIFIER)
     path = f"/v1/oauth/clients/{program.id}"
     assert (await call(http, "PATCH", path, stack.admin_key, {"disabled": True})).status == 200
     assert await status_of(http, who, tokens["access_token"]) == 401
     assert (await program.refresh(tokens["refresh_token"])).body["error"] == "invalid_client"
+    assert (await call(http, "PATCH", path, stack.admin_key, {"disabled": False})).status == 200
+    late = await program.send(
+        "token", grant_type="authorization_code", code=code, redirect_uri=BACK,
+        code_verifier=VERIFIER,
+    )  # fmt: skip
+    assert (late.status, late.body["error"]) == (400, "invalid_grant")
 
 
 async def test_no_secret_of_oauth_is_stored_as_it_is(
