@@ -4,6 +4,7 @@ Any number may run: every plan is one row with a dedupe key, and a ring too many
 """
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -37,11 +38,8 @@ class Dispatcher:
     async def run(self, stop: asyncio.Event) -> None:
         """Polls the job table; an outage of Postgres or Redis is waited out."""
         while not stop.is_set():
-            try:
-                await self.plan(_now(self._settings))
-                await self.ring_due()
-            except Unavailable as error:
-                log.warning("waiting", service=error.service, detail=str(error))
+            await _waited_out(self.plan(_now(self._settings)))
+            await _waited_out(self.ring_due())
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._settings.dispatch_poll_s)
 
@@ -158,6 +156,14 @@ def _night_forecast(programme_no: int, night: Night) -> NewJob:
         payload={"customers": None, "zones": night.zones, "horizons": horizons},
         programme_no=programme_no,
     )
+
+
+async def _waited_out(step: Awaitable[object]) -> None:
+    """A step by itself: a plan that fails every time must not keep what is due from running."""
+    try:
+        await step
+    except Unavailable as error:
+        log.warning("waiting", service=error.service, detail=str(error))
 
 
 def _now(settings: Settings) -> datetime:

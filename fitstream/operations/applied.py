@@ -54,7 +54,8 @@ async def applied(db: Db, topic: str, place: Place, batch: SampleBatch) -> Appli
         rows = await trace.rows_at(db, owner.customer_no, slots, owner.device_no)
         held = {row.slot: row for row in rows}
     # Nobody reads a generation that another was adopted for.
-    lacking: State = "parked" if parked else "missing" if is_read or is_past else "waiting"
+    is_parked = parked is not None and parked.state != "replayed"  # that one has to be there
+    lacking: State = "parked" if is_parked else "missing" if is_read or is_past else "waiting"
     if lacking == "missing" and await was_erased(db, batch.customer_id, batch.device_id):
         lacking = "erased"
     return Applied(owner, parked, is_read, judged(events.rows(batch.columns), held, lacking))

@@ -7,12 +7,14 @@ no data key: the records of an erased customer stay closed.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from fitstream.archived import ArchivedRecord, archive_span, decode_archive
+from fitstream.clock import DAY_SLOTS, slot_start
 from fitstream.errors import NotFound, Rejected
 from fitstream.events import SampleBatch
 from fitstream.logs import get
@@ -20,6 +22,7 @@ from fitstream.operations.replay_part import ALL_SLOTS, UNKNOWN, Opened, Part
 from fitstream.repo import erased, progress
 from fitstream.repo.database import Repo
 from fitstream.repo.ledger import Written
+from fitstream.repo.migrate import is_month_of_samples, make_partition
 from fitstream.sealing import DataKeys, unseal
 from fitstream.store import Store
 
@@ -28,6 +31,7 @@ _PLACE = re.compile(r"/(\d+)/(\d+)/\d{19}-\d{19}\.msgpack$")
 _RECORDS_MAX = 500
 _BYTES_MAX = 4 * 2**20
 _TELL_EVERY_S = 2.0
+_DAYS_END = 100_000  # since 1970: beyond it no calendar is asked
 
 
 class Order(NamedTuple):
@@ -76,6 +80,7 @@ class Replay:
         self._order = order
         self.totals = Totals()
         self._told_at = time.monotonic()
+        self._months: set[date] = set()
 
     async def run(self, stop: asyncio.Event, tell: Callable[[str], None]) -> Totals:
         """Replays until the end or `stop`. Raises Unavailable; the call may then be repeated."""
@@ -176,6 +181,7 @@ class Replay:
     async def _write(self, part: Part, chunk: Sequence[Opened]) -> None:
         """A chunk in one transaction; one that no table can hold is cut down to its record."""
         batches, rejects = part.decode(chunk, self._order.span)
+        await self._make_months(batches.values())
         try:
             async with self._repo.transaction() as db:
                 written = await part.writer.merge(db, part.where[0], list(batches.items()))
@@ -195,6 +201,19 @@ class Replay:
             written, unknown, rejects, batches = Written(0, 0, 0, []), {}, {0: reason}, {}
         self._count(len(batches), len(rejects) + len(unknown), written)
         part.note(chunk, batches, written)
+
+    async def _make_months(self, batches: Iterable[SampleBatch]) -> None:
+        """Room for what is older than the months that a new database begins with."""
+        numbers = {slot // DAY_SLOTS for batch in batches for slot in batch.columns.slot}
+        days = [slot_start(n * DAY_SLOTS).date() for n in numbers if 0 <= n < _DAYS_END]
+        today = datetime.now(UTC).date()
+        for day in sorted(days):
+            month = day.replace(day=1)
+            if month in self._months or not is_month_of_samples(day, today):
+                continue
+            async with self._repo.transaction() as db:
+                await make_partition(db, month)
+            self._months.add(month)
 
     async def _unknown(
         self, offsets: Sequence[int], batches: Mapping[int, SampleBatch]

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 7_310_415
 _MONTHS_BACK = 14
 _MONTHS_AHEAD = 2
+_OLDEST = date(2000, 1, 1)
 
 
 async def migrate(repo: Repo, today: date) -> list[str]:
@@ -50,13 +51,23 @@ async def _apply(db: Db, name: str, text: str, known: dict[str, str]) -> str | N
 async def make_partitions(db: Db, today: date) -> None:
     """Monthly partitions of `sample` from 14 months back to 2 ahead; repeats do nothing."""
     for ahead in range(-_MONTHS_BACK, _MONTHS_AHEAD + 1):
-        first = _month(today, ahead)
-        start, end = _slot(first), _slot(_month(today, ahead + 1))
-        await db.execute(
-            f"CREATE TABLE IF NOT EXISTS sample_{first:%Y_%m}"
-            f" PARTITION OF sample FOR VALUES FROM ({start}) TO ({end})"
-            " WITH (autovacuum_vacuum_insert_scale_factor = 0.5)"
-        )
+        await make_partition(db, _month(today, ahead))
+
+
+def is_month_of_samples(day: date, today: date) -> bool:
+    """Whether samples of that day can be real: a partition is made for no other."""
+    return _OLDEST <= day < _month(today, _MONTHS_AHEAD + 1)
+
+
+async def make_partition(db: Db, day: date) -> None:
+    """The partition of `sample` for the month of `day`; a repeat does nothing."""
+    first = _month(day, 0)
+    start, end = _slot(first), _slot(_month(day, 1))
+    await db.execute(
+        f"CREATE TABLE IF NOT EXISTS sample_{first:%Y_%m}"
+        f" PARTITION OF sample FOR VALUES FROM ({start}) TO ({end})"
+        " WITH (autovacuum_vacuum_insert_scale_factor = 0.5)"
+    )
 
 
 def _month(day: date, ahead: int) -> date:

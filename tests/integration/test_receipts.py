@@ -186,6 +186,26 @@ async def test_a_row_that_is_gone_from_the_ledger_is_found(
     assert f"1 of 4 samples are not in the ledger: {at(last_monday(), 2)}" in report.lines()[3]
 
 
+@pytest.mark.parametrize(
+    ("state", "called"), [("parked", "parked"), ("discarded", "parked"), ("replayed", "missing")]
+)
+async def test_a_dead_letter_excuses_a_row_only_until_it_was_replayed(
+    stack: RunningStack, admin: Client, tmp_path: Path, state: str, called: str
+) -> None:
+    wearer = await new_wearer(admin)
+    receipt = await posted(wearer)
+    place = (stack.settings.topic, receipt.generation, receipt.partition, receipt.offset)
+    async with open_repo(stack.settings) as repo, repo.transaction() as db:
+        customer = await customers.get_customer(db, wearer.customer.id)
+        await db.execute("DELETE FROM sample WHERE customer_no = $1", customer.customer_no)
+        await progress.insert_dead_letter(db, (*place, "unwritable", "once", b"k", b"v"))
+        where = "topic = $1 AND generation = $2 AND partition = $3 AND record_offset = $4"
+        await db.execute(f"UPDATE dead_letter SET state = '{state}' WHERE {where}", *place)
+    report = await verify_receipts(stack.settings, file_of(tmp_path, encode(receipt)))
+    assert report.samples[called] == 4
+    assert report.is_clean == (called == "parked")
+
+
 async def test_what_was_erased_on_request_is_no_difference(
     stack: RunningStack, admin: Client, tmp_path: Path
 ) -> None:

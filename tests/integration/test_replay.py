@@ -336,6 +336,18 @@ async def test_a_part_is_written_without_moving_progress(rebuilt: System) -> Non
     assert await rebuilt.progress() == []
 
 
+async def test_what_is_older_than_a_new_database_comes_back_too(rebuilt: System) -> None:
+    await rebuilt.fill()
+    wearer, years_ago = rebuilt.wearers[1], FIRST - 96 * 1200
+    rebuilt.post(wearer, [years_ago, FIRST + 1401], 7)
+    await rebuilt.archive(10)
+    await rebuilt.truncate()
+    totals = await rebuilt.replay()
+    assert (totals.is_complete, totals.parked) == (True, 0)
+    query = f"SELECT slot, steps FROM sample WHERE slot IN ({years_ago}, {FIRST + 1401})"
+    assert await rebuilt.rows(f"{query} ORDER BY slot") == [(years_ago, 7), (FIRST + 1401, 7)]
+
+
 async def test_what_was_stopped_goes_on_where_the_ledger_stands(rebuilt: System) -> None:
     await rebuilt.fill()
     before = await rebuilt.samples()
@@ -373,7 +385,7 @@ async def test_a_damaged_object_is_told_and_nothing_behind_it_counts(rebuilt: Sy
 async def test_a_row_that_no_table_can_hold_is_parked_alone(rebuilt: System) -> None:
     await rebuilt.fill()
     wearer = rebuilt.wearers[1]
-    rebuilt.post(wearer, [FIRST - 96 * 1200], 1)  # older than any partition of `sample`
+    rebuilt.post(wearer, [FIRST - 96 * 365 * 35], 1)  # no watch was worn then
     rebuilt.post(wearer, [FIRST + 1401], 1)
     await rebuilt.archive(10)
     await rebuilt.truncate()
