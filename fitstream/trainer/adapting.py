@@ -175,6 +175,7 @@ class _Person:
         moves = (1 - trust) * before.moves + calibrate(held.truth, held.forecasts[OWN]).moves
         calibration = Calibration(moves.astype(np.float32))
         ratios = ratios_of(target, held.truth, calibration.apply(held.forecasts[OWN]))
+        ratios = ratios._replace(wider=usual.wider)  # a few days are too few to tell it anew
         return Adapted(kernel, members, calibration, ratios)
 
     def _held(self, adapted: Adapted, days: tuple[Issue, ...]) -> Held:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fitstream.trainer.data import SLOTS, Bools, Floats, Series
+from fitstream.trainer.daytotals import Ratios
 from fitstream.trainer.explain import Explanation, cohort_alone, explain
 from fitstream.trainer.metrics import Doubles
 from fitstream.trainer.models.climatology import MIN_OWN_DAYS, Climatology, own_history
@@ -46,7 +47,7 @@ class ServingModel(Protocol):
         """The climatology that it is or stands on."""
 
     @property
-    def day_ratios(self) -> Mapping[str, tuple[float, float]]:
+    def day_ratios(self) -> Mapping[str, Ratios]:
         """How far a day's total may lie from its forecast, per target."""
 
     def look(self, target: str) -> Look:

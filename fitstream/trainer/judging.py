@@ -10,11 +10,12 @@ import numpy as np
 
 from fitstream.trainer.automl import Plan, mix
 from fitstream.trainer.data import Series
-from fitstream.trainer.daytotals import USUAL, ratios_of
+from fitstream.trainer.daytotals import USUAL, ratios_of, wider_of
 from fitstream.trainer.evaluate import Held, Model, hold
 from fitstream.trainer.models.blend import ENSEMBLE, Blend, Member
 from fitstream.trainer.models.calibration import calibrate, no_calibration
 from fitstream.trainer.models.climatology import Climatology, PlainClimatology
+from fitstream.trainer.models.daylevel import LEVELLED
 from fitstream.trainer.models.naive import NoTimeOfDay, SeasonalNaive
 from fitstream.trainer.models.network import predict_network
 from fitstream.trainer.models.shape import MIXTURE
@@ -173,9 +174,13 @@ def _tune(series: Mapping[str, Series], made: Prepared, members: tuple[Member, .
     model = Blend(made.base, {made.target: members})
     held = hold({"model": model}, series, made.target, made.split.validation)
     calibration = calibrate(held.truth, held.forecasts["model"])
-    return Tuned(
-        calibration, ratios_of(made.target, held.truth, calibration.apply(held.forecasts["model"]))
-    )
+    ratios = ratios_of(made.target, held.truth, calibration.apply(held.forecasts["model"]))
+    if made.split.stop and made.target in LEVELLED:
+        told = Blend(made.base, model.members, {made.target: calibration}, {made.target: ratios})
+        held = hold({"model": told}, series, made.target, made.split.stop)
+        served = held.day_ratios["model"]
+        ratios = ratios._replace(wider=wider_of(held.truth, held.forecasts["model"], served))
+    return Tuned(calibration, ratios)
 
 
 def _baselines(base: Climatology) -> dict[str, Model]:

@@ -16,6 +16,7 @@ from safetensors.numpy import save as save_tensors
 
 from fitstream.errors import Rejected
 from fitstream.trainer.cohort import Cohort, no_cohort
+from fitstream.trainer.daytotals import Ratios
 from fitstream.trainer.models.blend import Blend, Member
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology
@@ -137,7 +138,7 @@ def _adapted(arrays: Arrays, card: Mapping[str, Any], base: Blend) -> dict[str, 
                 for number, each in enumerate(card["members"][target])
             ),
             calibration=Calibration(arrays[f"{target}/calibration"]),
-            ratios=(float(card["day_ratios"][target][0]), float(card["day_ratios"][target][1])),
+            ratios=Ratios(*(float(each) for each in card["day_ratios"][target])),
         )
         for target, kernel in card["kernels"].items()
     }
@@ -180,7 +181,7 @@ def _model(arrays: Arrays, card: Mapping[str, Any]) -> Blend:
         if f"{target}/calibration" in arrays
     }
     given = card["day_ratios"].items()
-    ratios = {target: (float(low), float(high)) for target, (low, high) in given}
+    ratios = {target: Ratios(*(float(each) for each in found)) for target, found in given}
     return Blend(base, members, calibrations, ratios)
 
 

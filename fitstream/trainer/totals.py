@@ -16,8 +16,10 @@ from fitstream.trainer.metrics import Doubles
 
 # What 8 in 10 days of anybody are within, as ratios to the cohort's mean day.
 ANYBODY: dict[str, Ratios] = {
-    "steps": (0.25, 1.9), "calories_kcal": (0.7, 1.35), "heart_rate_bpm": (0.85, 1.17),
-}  # fmt: skip
+    "steps": Ratios(0.25, 1.9),
+    "calories_kcal": Ratios(0.7, 1.35),
+    "heart_rate_bpm": Ratios(0.85, 1.17),
+}
 _FEW_DAYS = 3.0
 
 
@@ -50,7 +52,7 @@ def widened(target: str, ratios: Ratios | Doubles, own_days: int) -> Doubles:
     """(2,) or (day, 2): the ratios of a customer with so many own days: anybody's without any, the
     model's with many."""
     trust = own_days / (own_days + _FEW_DAYS)
-    least, most = ANYBODY[target]
+    least, most, _ = ANYBODY[target]
     given = np.asarray(ratios, np.float64)
     wide = np.stack([np.minimum(least, given[..., 0]), np.maximum(most, given[..., 1])], axis=-1)
     return np.asarray(trust * given + (1 - trust) * wide)

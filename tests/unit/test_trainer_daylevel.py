@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fitstream.trainer.cohort import no_cohort
 from fitstream.trainer.data import SLOTS, Series
-from fitstream.trainer.daytotals import day_totals
+from fitstream.trainer.daytotals import Ratios, day_totals, wider_of
 from fitstream.trainer.metrics import MEAN
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.models.climatology import Climatology, pooled, predict_own
 from fitstream.trainer.models.daylevel import day_factors, day_ratios
+from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.registry import Artifact, dump, load
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 from tests.unit.trainer_factories import even_kernel, make_series
 
@@ -115,7 +118,7 @@ def test_own_days_widen_or_narrow_the_interval_of_a_total() -> None:
         windows = window(series)
         model = Blend(
             Climatology(REACH, {"steps": KERNEL}, {"steps": pooled([(series, 25)], "steps")}, {}),
-            day_ratios={"steps": others},
+            day_ratios={"steps": Ratios(*others)},
         )
         forecast = model.predict(windows)
         (ratios,) = model.total_ratios(windows, forecast)
@@ -127,6 +130,50 @@ def test_own_days_widen_or_narrow_the_interval_of_a_total() -> None:
     assert found[0][1] < 1.2
     assert found[1][0] < 0.6
     assert found[1][1] > 1.6
+
+
+def held_out(days: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and forecast of days whose totals lie around the forecast's, so far apart."""
+    rng = np.random.default_rng(5)
+    totals = np.exp(rng.normal(0, spread, days))
+    forecast = np.full((days, SLOTS, 4), 100, np.float32)
+    truth = (100 * np.repeat(totals[:, None], SLOTS, axis=1)).astype(np.float32)
+    truth[:, ::3] = np.nan  # a total is compared over the slots that were measured
+    return truth, forecast
+
+
+def test_intervals_that_held_out_days_find_too_narrow_are_widened_until_8_in_10_lie_inside() -> (
+    None
+):
+    served = np.tile([0.9, 1.1], (2000, 1))
+    truth, forecast = held_out(2000, spread=0.15)
+    ratio = np.nansum(truth, axis=1) / np.where(np.isfinite(truth), 100, 0).sum(axis=1)
+    assert ((ratio >= 0.9) & (ratio <= 1.1)).mean() < 0.6
+    wider = wider_of(truth, forecast, served)
+    low, high = 1 - wider * 0.1, 1 + wider * 0.1
+    assert ((ratio >= low) & (ratio <= high)).mean() == pytest.approx(0.8, abs=0.02)
+    few = wider_of(truth[:6], forecast[:6], served[:6])
+    assert 1 <= few < 1 + (wider - 1) / 3  # six days say little
+    assert wider_of(truth, forecast, np.tile([0.5, 2.0], (2000, 1))) == 1  # never narrower
+    truth[:, 10:] = np.nan
+    assert wider_of(truth, forecast, served) == 1  # nothing was measured enough
+
+
+def test_own_intervals_are_as_much_wider_as_the_model_says_and_old_models_say_nothing() -> None:
+    series = days_of([7000.0, 8000, 9000, 10000, 11000] * 5)
+    windows = window(series)
+    means = predict_own(KERNEL, windows)[..., MEAN]
+    plain = day_ratios(KERNEL, windows, means, Ratios(0.7, 1.4))
+    wider = day_ratios(KERNEL, windows, means, Ratios(0.7, 1.4, 1.5))
+    assert (1 - wider[:, 0]).tolist() == pytest.approx((1.5 * (1 - plain[:, 0])).tolist())
+    assert (wider[:, 1] - 1).tolist() == pytest.approx((1.5 * (plain[:, 1] - 1)).tolist())
+    base = Climatology(REACH, {"steps": KERNEL}, {"steps": pooled([(series, 25)], "steps")}, {})
+    cohort = replace(base, cohorts={"steps": no_cohort()})
+    made = Blend(cohort, day_ratios={"steps": Ratios(0.7, 1.4, 1.5)})
+    body, card = dump(Artifact(made, Recipe(), {}), dataset_hash="d", created_at="t")
+    assert load(body, card).day_ratios == made.day_ratios
+    card["day_ratios"] = {"steps": [0.7, 1.4]}
+    assert load(body, card).day_ratios == {"steps": Ratios(0.7, 1.4, 1.0)}
 
 
 def test_without_own_days_and_for_heart_rates_the_interval_is_everybodys() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fitstream.trainer.data import Floats
-from fitstream.trainer.daytotals import USUAL
+from fitstream.trainer.daytotals import USUAL, Ratios
 from fitstream.trainer.metrics import MEAN, Doubles
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology, fill_from_pool, predict_own
@@ -42,7 +42,7 @@ class Blend:
     base: Climatology
     members: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    day_ratios: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    day_ratios: Mapping[str, Ratios] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:

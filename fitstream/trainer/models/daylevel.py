@@ -39,14 +39,17 @@ def day_ratios(kernel: Kernel, windows: Windows, means: Floats, others: Ratios) 
     """(n, 2): how far each day's total may lie below and above its forecast `means` (n, 96).
 
     `others` are everybody's ratios on held-out days; own days count beside them where the target
-    has days to count.
+    has days to count, and then the interval is as much wider as held-out days have asked for.
     """
-    pooled = np.tile(np.array(others, np.float64), (len(windows), 1))
+    low, high, wider = Ratios(*others)
+    pooled = np.tile(np.array((low, high), np.float64), (len(windows), 1))
     if windows.target not in LEVELLED:
         return pooled
     total, known = _totals(means)
     outer = _quantiles(kernel, windows, means, others)[:, [0, 2]] / total[:, None]
-    outer = np.column_stack([np.minimum(outer[:, 0], 1), np.maximum(outer[:, 1], 1)])
+    below, above = np.minimum(outer[:, 0], 1), np.maximum(outer[:, 1], 1)
+    outer = np.column_stack([1 - wider * (1 - below), 1 + wider * (above - 1)])
+    outer = np.maximum(outer, 0)
     return np.where(known[:, None], outer, pooled)
 
 
@@ -70,7 +73,7 @@ def _quantiles(kernel: Kernel, windows: Windows, means: Floats, others: Ratios) 
     weights = day_weights(kernel, windows.weekday, windows.reach).mean(axis=1)  # (n, lag)
     is_enough = (windows.measured_slots >= _LEAST_SLOTS) & (share >= _LEAST_SHARE)
     weights = np.where(is_enough, weights, 0)
-    low, high = others
+    low, high, _ = Ratios(*others)
     spread = np.where(_NORMAL < 0, -np.log(low), np.log(high)) / _TAIL
     around = total[:, None] * np.exp(_NORMAL * spread)  # (n, 31)
     values = np.concatenate([own, around], axis=1)
