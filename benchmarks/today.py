@@ -1,9 +1,12 @@
 """Rest of today: how much better the next slot and the next hour are forecast from today's course.
 
 On every full hour of the last seven wear days of the dataset's wearers, beside the forecast of the
-same slots that was made at midnight. Factors of the kernel as they start, for both.
+same slots that was made at midnight: the kernel alone, and with the networks of the next hour as a
+cohort run makes them from the days before, where its gate lets them serve. Factors of the kernel as
+they start, for all.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,10 @@ from fitstream.trainer.metrics import Losses, paired_bootstrap, pinball, tails
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.models.climatology import Climatology, pooled
 from fitstream.trainer.models.kernel import START
-from fitstream.trainer.splits import days_before
+from fitstream.trainer.nowcast_report import Nowcasted, report_of
+from fitstream.trainer.nowcasting import learn_nowcast
+from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.splits import days_before, split_target
 from fitstream.trainer.today import Moment, rest_of_today
 from fitstream.trainer.windows import Issue, Reach, make_windows
 
@@ -29,8 +35,8 @@ _BARS = {"steps": (0.16, 0.08), "heart_rate_bpm": (0.23, 0.12)}
 
 
 def run() -> Report:
-    """Relative WQL of each target, next slot and next four, with bootstrap intervals over wearers;
-    and how many totals of today lie inside their range, by the hour."""
+    """Relative WQL of each target, next slot and next four, with bootstrap intervals over wearers,
+    the kernel alone and as served; and how many totals of today lie inside their range, by hour."""
     series = from_wearers(_DATASET)
     rows, bars = [], []
     for target in TARGETS:
@@ -54,8 +60,53 @@ def _issues(series: dict[str, Series], target: str) -> list[Issue]:
 
 
 def _compare(series: dict[str, Series], target: str, issues: list[Issue]) -> dict[str, object]:
+    alone = _climatology(series, target, issues)
+    found = _learned(series, target)
+    nowcasts = {} if found.nowcast is None else {target: found.nowcast}
+    served = replace(alone, nowcasts=nowcasts)
+    names = sorted({issue.customer_id for issue in issues})
+    sums = np.zeros((len(names), _NEXT_HOUR, 4))  # as served, kernel alone, midnight, truth
+    inside = {hour: [0, 0] for hour in (6, 12, 18)}
+    truths, told = [], []
+    for issue in issues:
+        one = series[issue.customer_id]
+        windows = make_windows({issue.customer_id: one}, alone.look(target), [issue])
+        midnight, truth = bounded(alone.predict(windows)[0], target), windows.truth[0]
+        day = one.first_day.fromordinal(one.first_day.toordinal() + issue.day)
+        for quarter in _HOURS:
+            moment = Moment(one, day, quarter, is_explained=False)
+            made = rest_of_today(served, moment)
+            ahead = slice(quarter, quarter + _NEXT_HOUR)
+            now = made.values[target][:_NEXT_HOUR]
+            kernel = rest_of_today(alone, moment).values[target][:_NEXT_HOUR] if nowcasts else now
+            entry = sums[names.index(issue.customer_id)]
+            for place, forecast in enumerate((now, kernel, midnight[ahead])):
+                entry[:, place] += pinball(truth[None, ahead], forecast[None])[0]
+            entry[:, 3] += np.nan_to_num(truth[ahead])
+            truths.append(truth[ahead])
+            told.append(now)
+            if quarter // 4 in inside:
+                _count(inside[quarter // 4], truth, made.totals[target][0], target)
+    below, above = tails(np.stack(truths), np.stack(told))
+    return {
+        "target": target,
+        "wearers": len(names),
+        "days": len(issues),
+        "next slot": _gain(sums[:, :1, [0, 2, 3]]),
+        "next hour": _gain(sums[..., [0, 2, 3]]),
+        "kernel alone, next slot": _gain(sums[:, :1, 1:]),
+        "kernel alone, next hour": _gain(sums[..., 1:]),
+        "networks": report_of(found),
+        "below_q10": round(below, 4),
+        "above_q90": round(above, 4),
+        "totals_inside": {f"{h}:00": round(n / max(of, 1), 3) for h, (n, of) in inside.items()},
+    }
+
+
+def _climatology(series: dict[str, Series], target: str, issues: list[Issue]) -> Blend:
+    """What knows the days before the first issue of each wearer."""
     known = days_before(series, issues)
-    model = Blend(
+    return Blend(
         Climatology(
             Reach(),
             {target: START[target]},
@@ -63,39 +114,15 @@ def _compare(series: dict[str, Series], target: str, issues: list[Issue]) -> dic
             {target: make_cohort(known, target)},
         )
     )
-    names = sorted({issue.customer_id for issue in issues})
-    sums = np.zeros((len(names), _NEXT_HOUR, 3))  # today's loss, tomorrow's model's, truth
-    inside = {hour: [0, 0] for hour in (6, 12, 18)}
-    truths, served = [], []
-    for issue in issues:
-        one = series[issue.customer_id]
-        windows = make_windows({issue.customer_id: one}, model.look(target), [issue])
-        midnight, truth = bounded(model.predict(windows)[0], target), windows.truth[0]
-        day = one.first_day.fromordinal(one.first_day.toordinal() + issue.day)
-        for quarter in _HOURS:
-            made = rest_of_today(model, Moment(one, day, quarter, is_explained=False))
-            ahead = slice(quarter, quarter + _NEXT_HOUR)
-            now = made.values[target][:_NEXT_HOUR]
-            losses = (pinball(truth[None, ahead], each[None])[0] for each in (now, midnight[ahead]))
-            entry = sums[names.index(issue.customer_id)]
-            for place, loss in enumerate(losses):
-                entry[:, place] += loss
-            entry[:, 2] += np.nan_to_num(truth[ahead])
-            truths.append(truth[ahead])
-            served.append(now)
-            if quarter // 4 in inside:
-                _count(inside[quarter // 4], truth, made.totals[target][0], target)
-    below, above = tails(np.stack(truths), np.stack(served))
-    return {
-        "target": target,
-        "wearers": len(names),
-        "days": len(issues),
-        "next slot": _gain(sums[:, :1]),
-        "next hour": _gain(sums),
-        "below_q10": round(below, 4),
-        "above_q90": round(above, 4),
-        "totals_inside": {f"{h}:00": round(n / max(of, 1), 3) for h, (n, of) in inside.items()},
-    }
+
+
+def _learned(series: dict[str, Series], target: str) -> Nowcasted:
+    """The networks of the next hour, chosen and judged on days before the test days."""
+    split = split_target(series, target, _TEST_DAYS)
+    model = _climatology(series, target, [*split.validation, *split.test])
+    recipe = Recipe()
+    given = (recipe.seed, recipe.max_windows)
+    return learn_nowcast(model, series, target, split._replace(test=()), given)
 
 
 def _count(counts: list[int], truth: np.ndarray, total: object, target: str) -> None:

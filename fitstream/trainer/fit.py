@@ -12,7 +12,11 @@ from fitstream.trainer.checkpoint import State
 from fitstream.trainer.data import Series
 from fitstream.trainer.evaluate import Model
 from fitstream.trainer.judging import judge, replaces, serving
+from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.models.kernel import Kernel
+from fitstream.trainer.models.nowcast import NOWCASTED
+from fitstream.trainer.nowcast_report import Nowcasted
+from fitstream.trainer.nowcasting import learn_nowcast
 from fitstream.trainer.prepare import Prepared, prepare
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.registry import Artifact
@@ -50,18 +54,36 @@ def conclude(
     planned: tuple[Plan, Recipe],
     champion: Model | None = None,
 ) -> CohortRun:
-    """The run of a search that is over, with its model. It trains nothing."""
+    """The run of a search that is over, with its model. It trains no candidate, only the small
+    networks of the next hour, which need what serves."""
     prepared, found = searched
     plan, recipe = planned
     outcomes = [
         judge(series, made, found.get(made.target, Found()), (plan, recipe, champion))
         for made in prepared
     ]
-    run = write_report(series, recipe, outcomes)
+    nowcasts = [
+        _nowcast(series, recipe, made, outcome)
+        for made, outcome in zip(prepared, outcomes, strict=True)
+        if made.target in NOWCASTED
+    ]
+    run = write_report(series, recipe, outcomes, nowcasts)
     run.replaces = replaces(outcomes, champion)
     run.plan = plan
-    run.artifact = Artifact(serving(series, outcomes, recipe), recipe, run.card_report())
+    served = {each.target: each.nowcast for each in nowcasts if each.nowcast is not None}
+    model = replace(serving(series, outcomes, recipe), nowcasts=served)
+    run.artifact = Artifact(model, recipe, run.card_report())
     return run
+
+
+def _nowcast(
+    series: Mapping[str, Series], recipe: Recipe, made: Prepared, outcome: Outcome
+) -> Nowcasted:
+    """The networks of the next hour beside what serves the target, learned from training days."""
+    target, serves = made.target, outcome.champion
+    calibrations = {target: outcome.tuned[serves].calibration}
+    beside = Blend(made.base, {target: outcome.groups[serves]}, calibrations)
+    return learn_nowcast(beside, series, target, made.split, (recipe.seed, recipe.max_windows))
 
 
 def priced(run: CohortRun, seconds: float, cpu_seconds: float) -> CohortRun:

@@ -15,6 +15,7 @@ from fitstream.trainer.daytotals import Ratios
 from fitstream.trainer.explain import Explanation, cohort_alone, explain
 from fitstream.trainer.metrics import Doubles
 from fitstream.trainer.models.climatology import MIN_OWN_DAYS, Climatology, own_history
+from fitstream.trainer.models.nowcast import Nowcast
 from fitstream.trainer.totals import DayTotal, totals_of
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 
@@ -49,6 +50,10 @@ class ServingModel(Protocol):
     @property
     def day_ratios(self) -> Mapping[str, Ratios]:
         """How far a day's total may lie from its forecast, per target."""
+
+    @property
+    def nowcasts(self) -> Mapping[str, Nowcast]:
+        """What is averaged with the rest of today, per target."""
 
     def look(self, target: str) -> Look:
         """What its windows of a target are made of."""

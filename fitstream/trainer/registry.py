@@ -22,6 +22,7 @@ from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology
 from fitstream.trainer.models.kernel import PARTS, Kernel
 from fitstream.trainer.models.mixture import mixture_from_arrays
+from fitstream.trainer.models.nowcast import LAYERS, Nowcast, NowcastShape
 from fitstream.trainer.models.shape import MIXTURE, Shape
 from fitstream.trainer.overlay import Adapted, overlay
 from fitstream.trainer.recipe import CustomerRecipe, Recipe, customer_recipe_hash, recipe_hash
@@ -70,6 +71,10 @@ def dump(artifact: Artifact, *, dataset_hash: str, created_at: str) -> tuple[byt
         for number, member in enumerate(model.members.get(target, ())):
             for name, array in _arrays_of(member).items():
                 tensors[f"{target}/network.{number}/{name}"] = array
+    for target, nowcast in model.nowcasts.items():
+        for number, layers in enumerate(nowcast.networks):
+            for name, array in layers.items():
+                tensors[f"{target}/nowcast.{number}/{name}"] = array
     card: dict[str, Any] = {
         "format": FORMAT,
         "kind": model.kind,
@@ -82,6 +87,7 @@ def dump(artifact: Artifact, *, dataset_hash: str, created_at: str) -> tuple[byt
         "kernels": {target: msgspec.to_builtins(k) for target, k in base.kernels.items()},
         "members": {target: _shares(group) for target, group in model.members.items()},
         "day_ratios": {target: list(each) for target, each in model.day_ratios.items()},
+        "nowcasts": {t: msgspec.to_builtins(each.shape) for t, each in model.nowcasts.items()},
         **artifact.report,
     }
     return save_tensors({name: np.ascontiguousarray(t) for name, t in tensors.items()}), card
@@ -182,7 +188,25 @@ def _model(arrays: Arrays, card: Mapping[str, Any]) -> Blend:
     }
     given = card["day_ratios"].items()
     ratios = {target: Ratios(*(float(each) for each in found)) for target, found in given}
-    return Blend(base, members, calibrations, ratios)
+    nowcasts = {  # models of before have none
+        target: _nowcast(arrays, target, msgspec.convert(each, NowcastShape))
+        for target, each in card.get("nowcasts", {}).items()
+    }
+    return Blend(base, members, calibrations, ratios, nowcasts)
+
+
+def _nowcast(arrays: Arrays, target: str, shape: NowcastShape) -> Nowcast:
+    networks = [_below(arrays, f"{target}/nowcast.{number}/") for number in range(shape.networks)]
+    if not all(layers.keys() >= LAYERS for layers in networks):
+        raise KeyError(f"{target}: a network of the next hour lacks layers")
+    return Nowcast(target, shape, tuple(networks))
+
+
+def _below(arrays: Arrays, prefix: str) -> Arrays:
+    """The arrays under a prefix, by what follows it."""
+    return {
+        key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)
+    }
 
 
 def _first_model(arrays: Arrays, card: Mapping[str, Any]) -> Blend:
@@ -223,9 +247,7 @@ def _member(
     arrays: Arrays, prefix: str, entry: Mapping[str, Any], made_for: tuple[Kernel, Reach]
 ) -> Member:
     shape = msgspec.convert(entry["shape"], Shape)
-    state = {
-        key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)
-    }
+    state = _below(arrays, prefix)
     if shape.kind == MIXTURE:
         return Member(shape, mixture_from_arrays(made_for[0], state), float(entry["weight"]))
     from fitstream.trainer.models.network import network_from_arrays  # noqa: PLC0415 - torch

@@ -19,6 +19,7 @@ from fitstream.trainer.models.blend import ENSEMBLE, Member
 from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.kernel import Kernel
 from fitstream.trainer.models.shape import MIXTURE, Shape
+from fitstream.trainer.nowcast_report import Nowcasted, report_of, sentence_of
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.slices import by_part, by_slice, overall
 from fitstream.trainer.splits import MIN_COHORT_DAYS, Split
@@ -169,12 +170,17 @@ def not_enough(series: Mapping[str, Series], recipe: Recipe) -> CohortRun:
 
 
 def write_report(
-    series: Mapping[str, Series], recipe: Recipe, outcomes: Sequence[Outcome]
+    series: Mapping[str, Series],
+    recipe: Recipe,
+    outcomes: Sequence[Outcome],
+    nowcasts: Sequence[Nowcasted] = (),
 ) -> CohortRun:
-    """The run's figures and words from the outcomes of its targets."""
+    """The run's figures and words from the outcomes of its targets, and of their nowcasts."""
     champions = {o.target: o.champion for o in outcomes}
     missing = [target for target in recipe.targets if target not in champions]
     sentences = [_gate_sentence(outcomes), _test_sentence(outcomes)]
+    if said := sentence_of(nowcasts, WORDS, percent):
+        sentences.append(said)
     if missing:
         sentences.append(f"Not enough data yet for {_words(missing)}.")
     return CohortRun(
@@ -184,7 +190,7 @@ def write_report(
         champions=champions,
         leaderboard=[row for o in outcomes for row in _rows(o)],
         trials=[row for o in outcomes for row in _trials(o)],
-        metrics={o.target: _metrics(series, o) for o in outcomes},
+        metrics={o.target: _metrics(series, o) | _nowcast(o.target, nowcasts) for o in outcomes},
         counts={
             "customers": len(series),
             "wear_days": sum(int(each.wear.sum()) for each in series.values()),
@@ -266,6 +272,11 @@ def _metrics(series: Mapping[str, Series], outcome: Outcome) -> dict[str, Any]:
         "calibration": outcome.tuned[outcome.champion].calibration.moves.round(4).tolist(),
         "day_ratios": [plain(ratio) for ratio in outcome.tuned[outcome.champion].ratios],
     }
+
+
+def _nowcast(target: str, nowcasts: Sequence[Nowcasted]) -> dict[str, Any]:
+    """What came of a target's networks of the next hour; nothing where none are made."""
+    return next(({"nowcast": report_of(n)} for n in nowcasts if n.target == target), {})
 
 
 def _beside(outcome: Outcome) -> tuple[str, ...]:

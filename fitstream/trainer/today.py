@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fitstream.trainer.course import REACH_SLOTS, course_of
+from fitstream.trainer.course import REACH_SLOTS, course_of, slots_until
 from fitstream.trainer.data import SLOTS, Floats, Series
 from fitstream.trainer.explain import (
     RATES,
@@ -34,6 +34,7 @@ from fitstream.trainer.models.kernel import (
     weighted_mean,
     weighted_quantiles,
 )
+from fitstream.trainer.models.nowcast import Sight
 from fitstream.trainer.totals import DayTotal, totals_of
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
 
@@ -136,7 +137,8 @@ def _windows(model: ServingModel, known: Series, target: str, row: int) -> Windo
 def _predict(
     model: ServingModel, known: Series, windows: Windows, changes: tuple[Course | None, int]
 ) -> Floats:
-    """(96, 4): the model's own forecast of the day, moved by what the course changes."""
+    """(96, 4): the model's own forecast of the day, moved by what the course changes, and averaged
+    with the networks of the next hour where there are any."""
     target, (course, quarter) = windows.target, changes
     own = make_windows(
         {known.customer_id: known}, model.look(target), windows.issues
@@ -148,6 +150,10 @@ def _predict(
     usual = fill_from_pool(predict_own(kernel, windows), pool, windows)[0]
     changed = fill_from_pool(weighed(kernel, windows, course, quarter)[None], pool, windows)[0]
     moved: Floats = np.maximum(day + changed - usual, 0)
+    if target in model.nowcasts:
+        so_far = slots_until(known, target, quarter)
+        sight = Sight(so_far, day, moved[quarter:], int(windows.weekday[0]))
+        moved[quarter:] = model.nowcasts[target].apply(sight)
     return moved
 
 

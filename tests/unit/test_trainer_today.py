@@ -1,5 +1,6 @@
 """The rest of today: from what was measured of it, from nothing later, and explained as it is."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -15,6 +16,7 @@ from fitstream.trainer.forecast import Forecast
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.models.climatology import Climatology, pooled
 from fitstream.trainer.models.kernel import START
+from fitstream.trainer.models.nowcast import NOWCASTED, Nowcast, NowcastShape
 from fitstream.trainer.today import Moment, rest_of_today, until
 from fitstream.trainer.windows import Issue, Look, Reach, make_windows
 from tests.unit.trainer_factories import make_cohort, make_series
@@ -39,8 +41,26 @@ def model() -> Blend:
     )
 
 
-def asked(series: Series = SERIES, quarter: int = NOON) -> Forecast:
-    return rest_of_today(model(), Moment(series, TODAY, quarter))
+@cache
+def networked() -> Blend:
+    """The same with networks of the next hour that say anything."""
+    rng = np.random.default_rng(1)
+    features = 33
+    sizes = {"first": (32, features), "second": (32, 32), "last": (8, 32)}
+    layers = {"centre": np.zeros(features), "spread": np.ones(features)}
+    for name, size in sizes.items():
+        layers[f"{name}.weight"] = rng.normal(0, 0.1, size)
+        layers[f"{name}.bias"] = rng.normal(0, 0.1, size[0])
+    kept = {name: array.astype(np.float32) for name, array in layers.items()}
+    shape = NowcastShape(0.7, 1, 4)
+    nowcasts = {target: Nowcast(target, shape, (kept,)) for target in NOWCASTED}
+    return replace(model(), nowcasts=nowcasts)
+
+
+def asked(
+    series: Series = SERIES, quarter: int = NOON, served: Callable[[], Blend] = model
+) -> Forecast:
+    return rest_of_today(served(), Moment(series, TODAY, quarter))
 
 
 def changed(series: Series, row: int, slots: slice, by: float) -> Series:
@@ -51,8 +71,11 @@ def changed(series: Series, row: int, slots: slice, by: float) -> Series:
     return replace(series, values=values)
 
 
+@pytest.mark.parametrize("served", [model, networked])
 @pytest.mark.parametrize("quarter", [0, 5, NOON, 95])
-def test_shuffling_everything_after_the_moment_changes_nothing(quarter: int) -> None:
+def test_shuffling_everything_after_the_moment_changes_nothing(
+    quarter: int, served: Callable[[], Blend]
+) -> None:
     rng = np.random.default_rng(7)
     values = {}
     for target, rows in SERIES.values.items():
@@ -64,7 +87,7 @@ def test_shuffling_everything_after_the_moment_changes_nothing(quarter: int) -> 
     wear = SERIES.wear.copy()
     wear[DAYS:] = ~wear[DAYS:]
     other = replace(SERIES, values=values, wear=wear)
-    before, after = asked(quarter=quarter), asked(other, quarter)
+    before, after = asked(SERIES, quarter, served), asked(other, quarter, served)
     for target in TARGETS:
         np.testing.assert_array_equal(before.values[target], after.values[target])
         assert before.values[target].shape == (SLOTS - quarter, 4)

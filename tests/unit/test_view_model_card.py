@@ -43,6 +43,25 @@ def test_a_card_shows_each_figure_beside_the_baselines() -> None:
     )
 
 
+def test_a_card_says_what_the_networks_of_the_next_hour_came_to() -> None:
+    nowcast = {
+        "serves": True,
+        "chosen": {"weight": 0.7, "networks": 3, "epochs": 8},
+        "gate": {"kernel alone": {"difference": -0.016, "low": -0.025, "high": -0.006}},
+        "today": [{"ahead": "next slot", "wql": {"nowcast": 0.51, "kernel alone": 0.52}}],
+    }
+    (card,) = cards_of({"metrics": {"steps": {"nowcast": nowcast}}})
+    (table,) = card.tables
+    figures, gate = table.rows
+    assert (figures.name, figures.figures) == ("Next slot", ("0.5100", "0.5200"))
+    assert gate.name == "Gate: passed"
+    assert "-1.6" in gate.note
+    assert "share 0.7" in gate.note
+    failed = nowcast | {"serves": False}
+    (card,) = cards_of({"metrics": {"steps": {"nowcast": failed}}})
+    assert "the kernel serves alone" in card.tables[0].rows[1].name
+
+
 def test_a_card_of_an_earlier_version_shows_what_it_has() -> None:
     assert cards_of({}) == []
     (card,) = cards_of({"metrics": {"steps": {"test": {}}}})

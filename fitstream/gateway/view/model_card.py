@@ -104,7 +104,8 @@ def _tables(target: str, found: Mapping[str, Any]) -> list[Table]:
         ("slices", "For whom, and when", "slice"),
     )
     return [
-        _table(f"{target}-{key}", title, found.get(key, []), name) for key, title, name in kinds
+        *(_table(f"{target}-{key}", title, found.get(key, []), name) for key, title, name in kinds),
+        _today(target, found.get("nowcast", {})),
     ]
 
 
@@ -123,6 +124,23 @@ def _table(key: str, title: str, rows: Sequence[Mapping[str, Any]], name: str) -
             for row in rows
         ],
     )
+
+
+def _today(target: str, found: Mapping[str, Any]) -> Table:
+    """The networks of the next hour beside the kernel alone, and what their gate said."""
+    title = "The rest of today, on the days of the gate"
+    table = _table(f"{target}-today", title, found.get("today", []), "ahead")
+    if table.rows and (chosen := found.get("chosen")):
+        against = found.get("gate", {}).get("kernel alone", {})
+        low, high = _percent(against.get("low")), _percent(against.get("high"))
+        verdict = "passed" if found.get("serves") else "not passed: the kernel serves alone"
+        note = (
+            f"next hour {_percent(against.get('difference'))} against the kernel "
+            f"({low} to {high}); "
+            f"{chosen['networks']} networks, {chosen['epochs']} epochs, share {chosen['weight']:g}"
+        )
+        table.rows.append(Compared(f"Gate: {verdict}", note, tuple("" for _ in table.heads)))
+    return table
 
 
 def _own(target: str, row: Mapping[str, Any]) -> Table:

@@ -16,6 +16,7 @@ from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology, fill_from_pool, predict_own
 from fitstream.trainer.models.daylevel import day_factors, day_ratios
 from fitstream.trainer.models.mixture import Mixture
+from fitstream.trainer.models.nowcast import Nowcast
 from fitstream.trainer.models.shape import MIXTURE, Shape
 from fitstream.trainer.windows import Look, Reach, Windows
 
@@ -43,6 +44,7 @@ class Blend:
     members: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     day_ratios: Mapping[str, Ratios] = field(default_factory=dict)
+    nowcasts: Mapping[str, Nowcast] = field(default_factory=dict)  # for the rest of today alone
 
     @property
     def kind(self) -> str:
