@@ -23,6 +23,7 @@ from fitstream.trainer.models.kernel import START
 from fitstream.trainer.nowcast_report import Nowcasted, report_of
 from fitstream.trainer.nowcasting import learn_nowcast
 from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.replay import replay
 from fitstream.trainer.splits import days_before, split_target
 from fitstream.trainer.today import Moment, rest_of_today
 from fitstream.trainer.windows import Issue, Reach, make_windows
@@ -73,14 +74,13 @@ def _compare(series: dict[str, Series], target: str, issues: list[Issue]) -> dic
         windows = make_windows({issue.customer_id: one}, alone.look(target), [issue])
         midnight, truth = bounded(alone.predict(windows)[0], target), windows.truth[0]
         day = one.first_day.fromordinal(one.first_day.toordinal() + issue.day)
-        for quarter in _HOURS:
-            moment = Moment(one, day, quarter, is_explained=False)
-            made = rest_of_today(served, moment)
+        for quarter, kernel in zip(_HOURS, _by_kernel(alone, one, target, issue), strict=True):
+            made = rest_of_today(served, Moment(one, day, quarter, is_explained=False))
             ahead = slice(quarter, quarter + _NEXT_HOUR)
             now = made.values[target][:_NEXT_HOUR]
-            kernel = rest_of_today(alone, moment).values[target][:_NEXT_HOUR] if nowcasts else now
             entry = sums[names.index(issue.customer_id)]
-            for place, forecast in enumerate((now, kernel, midnight[ahead])):
+            beside = kernel if nowcasts else now
+            for place, forecast in enumerate((now, beside, midnight[ahead])):
                 entry[:, place] += pinball(truth[None, ahead], forecast[None])[0]
             entry[:, 3] += np.nan_to_num(truth[ahead])
             truths.append(truth[ahead])
@@ -101,6 +101,12 @@ def _compare(series: dict[str, Series], target: str, issues: list[Issue]) -> dic
         "above_q90": round(above, 4),
         "totals_inside": {f"{h}:00": round(n / max(of, 1), 3) for h, (n, of) in inside.items()},
     }
+
+
+def _by_kernel(alone: Blend, one: Series, target: str, issue: Issue) -> list[np.ndarray]:
+    """(4, 4) of each full hour: the next hour as the kernel alone tells steps or calories."""
+    moments = replay(alone, {issue.customer_id: one}, target, [issue], _HOURS)
+    return [bounded(seen.sight.moved, target) for seen in moments]
 
 
 def _climatology(series: dict[str, Series], target: str, issues: list[Issue]) -> Blend:
