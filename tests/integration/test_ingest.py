@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 
 from fitstream.client import Client
 from fitstream.errors import Rejected
+from tests.conftest import RunningStack
 from tests.real import (
     Wearer,
     at,
@@ -65,7 +66,9 @@ async def test_a_day_sent_three_times_in_two_orders_with_bad_rows_is_held_once(
     assert (week.slots, week.measured) == (672, 96)
 
 
-async def test_a_late_row_makes_version_two_and_version_one_still_downloads(wearer: Wearer) -> None:
+async def test_a_late_row_makes_version_two_and_version_one_still_downloads(
+    http: ClientSession, wearer: Wearer, stack: RunningStack
+) -> None:
     await wearer.post(day_of_samples(MONDAY), complete_through=at(MONDAY, 672))
     await wait_for_version(wearer, WEEK, 1)
     first = await wearer.admin.week_file(wearer.customer.id, WEEK, 1)
@@ -80,6 +83,13 @@ async def test_a_late_row_makes_version_two_and_version_one_still_downloads(wear
     again = await wearer.admin.week_file(wearer.customer.id, WEEK, 1)
     assert again == first
     assert hashlib.sha256(again).hexdigest() == week.versions[1].sha256
+    path = f"/v1/customers/{wearer.customer.id}/weeks/{WEEK}/versions/1/file"
+    known = f'"{week.versions[1].sha256}"'
+    for tags, status in (("", 200), (known, 304), (f'"x", W/{known}', 304), ('"x"', 200)):
+        own = {"Authorization": f"Bearer {stack.admin_key}"}
+        async with http.get(path, headers=own | {"If-None-Match": tags}) as answer:
+            assert (answer.status, answer.headers["ETag"]) == (status, known)
+            assert answer.headers["Cache-Control"] == "no-store"  # no cache keeps a person's week
 
 
 async def test_the_same_data_again_makes_no_version(wearer: Wearer) -> None:

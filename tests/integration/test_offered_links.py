@@ -141,12 +141,6 @@ async def customer(admin: Client, stack: RunningStack) -> str:
     await wearer.post(day_of_samples(last_monday()))
     async with open_repo(stack.settings) as repo, repo.transaction() as db:
         await one_of_everything(db, made.id, mark)
-        await db.execute(
-            "INSERT INTO upload (id, programme_no, customer_no, created_by, name, format, size,"
-            " sha256, object_key, priority, phase) SELECT $1, programme_no, customer_no, 'x',"
-            " 'walk.csv', 'csv', 1, $1, $1, 1000, 'unmapped' FROM customer WHERE id = $2",
-            f"upl_{mark}", made.id,
-        )  # fmt: skip
     await admin.uploads().save_mapping("walked", SPEC, f"links-{mark}")
     return made.id
 
