@@ -2,12 +2,14 @@
 with credentials that have ended or never were: the answers of a running gateway against the policy.
 
 What is allowed is called with bodies and inner ids that lead nowhere, so that a call that passes
-the guard changes nothing.
+the guard changes nothing. What must be refused names things that are there: were they not, a 404
+would say nothing about the guard.
 """
 
 import asyncio
 import re
 import secrets
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,6 +19,8 @@ from aiohttp.hdrs import METH_GET
 from fitstream import csrf
 from fitstream.client import Client
 from fitstream.gateway import policy, scoping
+from fitstream.gateway.app import LEGACY, api_routes
+from fitstream.gateway.openapi import takes_body
 from fitstream.gateway.policy import Rule
 from fitstream.repo.database import Db, open_repo
 from tests.conftest import RunningStack
@@ -26,6 +30,7 @@ from tests.unit.test_policy import routes
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 PAGES = "admin:"
+ROUTES = {each.name: each for each in (*api_routes(), *(r for m in LEGACY for r in m.ROUTES))}
 STAFF = ("admin", "analyst", "support")
 SECRET_NAME = "Zora Unmistakable"
 # What ends the credential that calls it, or starts work: called by nobody who may.
@@ -57,8 +62,11 @@ class Caller(NamedTuple):
     """Whether the walked customer's programme is one of its own."""
     is_over: bool = False
 
-    def expected(self, rule: Rule, names: list[str]) -> str:
-        """401, 403, 404, or `passed`: what the policy says to a route with such a path."""
+    def expected(self, rule: Rule, names: list[str], managed: Collection[str] = ()) -> str:
+        """401, 403, 404, or `passed`: what the policy says to a route with such a path.
+
+        `managed` are names that the handler looks up before anything else.
+        """
         if rule.who & {"client"}:
             return "passed"
         if self.is_over:
@@ -75,7 +83,7 @@ class Caller(NamedTuple):
             return "403"
         if self.role == "customer" and "own" in rule.who and not self.is_own:
             return "404"
-        is_foreign = not self.sees and any(name in scoping.LOOKUPS for name in names)
+        is_foreign = not self.sees and any(name in names for name in (*scoping.LOOKUPS, *managed))
         return "404" if is_foreign else "passed"
 
 
@@ -95,7 +103,9 @@ async def world(http: ClientSession, admin: Client, stack: RunningStack) -> Worl
     mark = secrets.token_hex(4)
     await admin.create_programme(f"walk-{mark}", "Another programme")
     program = await register(http, stack.admin_key)
-    ids = {"customer": who.customer.id}
+    ids = {"customer": who.customer.id, "client": program.id}
+    key = {"name": "walk", "scopes": ["data:read"]}
+    ids["key"] = (await call(http, "POST", "/v1/keys", stack.admin_key, key)).body["id"]
     async with open_repo(stack.settings) as repo, repo.transaction() as db:
         ids |= await one_of_everything(db, who.customer.id, mark)
     callers = [
@@ -103,7 +113,7 @@ async def world(http: ClientSession, admin: Client, stack: RunningStack) -> Worl
         Caller("admin key", stack.admin_key, "admin", is_person=True),
         Caller("customer", who.token, "customer", is_person=True, is_own=True),
         Caller("another customer", other.token, "customer", is_person=True),
-        *await staff(http, stack.admin_key, f"walk-{mark}"),
+        *await staff(http, stack.admin_key, f"walk-{mark}", ids),
         *await programs(http, stack.admin_key, f"walk-{mark}"),
         *await granted(program, who),
         *await ended(http, admin, stack, program),
@@ -114,7 +124,7 @@ async def world(http: ClientSession, admin: Client, stack: RunningStack) -> Worl
 
 
 async def one_of_everything(db: Db, customer_id: str, mark: str) -> dict[str, str]:
-    """A job, a run, a model and a dead letter of the customer's programme."""
+    """A job, a run, a model, an upload and a dead letter of the customer's programme."""
     job_id, model_id = f"job_{mark}", f"mod_{mark}"
     await db.execute(
         "INSERT INTO job (id, kind, queue, dedupe_key, programme_no, customer_no, state)"
@@ -131,22 +141,35 @@ async def one_of_everything(db: Db, customer_id: str, mark: str) -> dict[str, st
         " object_key, sha256) SELECT $1, programme_no, 'walk', 'retired', $2, $2, '{}', $1, $1"
         " FROM customer WHERE id = $3", model_id, job_id, customer_id,
     )  # fmt: skip
+    await db.execute(
+        "INSERT INTO upload (id, programme_no, customer_no, created_by, name, format, size,"
+        " sha256, object_key, priority, phase) SELECT $1, programme_no, customer_no, 'x',"
+        " 'walk.csv', 'csv', 1, $1, $1, 1000, 'unmapped' FROM customer WHERE id = $2",
+        f"upl_{mark}", customer_id,
+    )  # fmt: skip
     letter = await db.fetchval(
         "INSERT INTO dead_letter (topic, partition, record_offset, generation, reason, key, value)"
         " VALUES ($1, 0, 0, 1, 'walk', $2, 'x') RETURNING id",
         mark, customer_id.encode(),
     )  # fmt: skip
-    return {"job": job_id, "run": job_id, "model": model_id, "letter": str(letter)}
+    return {
+        "job": job_id, "run": job_id, "model": model_id, "letter": str(letter),
+        "upload": f"upl_{mark}",
+    }  # fmt: skip
 
 
-async def staff(http: ClientSession, key: str, elsewhere: str) -> list[Caller]:
-    """A session of each role for all programmes, and for another programme only."""
+async def staff(http: ClientSession, key: str, elsewhere: str, ids: dict[str, str]) -> list[Caller]:
+    """A session of each role for all programmes, and for another programme only.
+
+    One account for all programmes is what nobody of another programme may manage.
+    """
     found = []
     for role in STAFF:
         for programmes, where in ((None, ""), ([elsewhere], " elsewhere")):
             email = f"{role}-{secrets.token_hex(4)}@example.org"
             wanted = {"email": email, "role": role, "programmes": programmes}
             made = await call(http, "POST", "/v1/staff", key, wanted)
+            ids.setdefault("account", made.body["id"])
             token = await log_in(http, email, made.body["password"])
             found.append(
                 Caller(f"{role}{where}", token, role, is_person=True, sees=programmes is None)
@@ -224,14 +247,16 @@ async def log_in(http: ClientSession, email: str, password: str) -> str:
     return str(made.body["token"])
 
 
-def api_routes() -> list[tuple[str, str, str]]:
+def walked() -> list[tuple[str, str, str]]:
     """(method, path, name) of all that is no page."""
     return [each for each in routes() if not each[2].startswith(PAGES) and each[0] != "HEAD"]
 
 
-def address(path: str, method: str, ids: dict[str, str]) -> str:
-    """The path about the walked customer; what is changed by it is something that is not there."""
-    known = ids if method == METH_GET else {"customer": ids["customer"]}
+def address(path: str, method: str, ids: dict[str, str], *, is_refused: bool = False) -> str:
+    """The path about the walked customer and what is theirs; what is changed by a call that is not
+    refused is something that is not there."""
+    is_safe = method == METH_GET or is_refused
+    known = ids if is_safe else {"customer": ids["customer"]}
     return re.sub(r"{(\w+)[^}]*}", lambda found: (NOWHERE | known)[found[1]], path)
 
 
@@ -278,17 +303,20 @@ async def test_what_has_ended_or_never_was_opens_nothing(http: ClientSession, wo
 async def walk(http: ClientSession, world: World, caller: Caller) -> list[str]:
     """What one caller was answered that the policy does not say."""
     wrong = []
-    for method, path, name in api_routes():
+    for method, path, name in walked():
         rule = policy.POLICY.get(name)
         if rule is None:
             wrong.append(f"{name} has no policy")
             continue
-        expected = caller.expected(rule, re.findall(r"{(\w+)", path))
+        route = ROUTES.get(name)
+        managed = () if route is None or takes_body(route) else scoping.MANAGED
+        expected = caller.expected(rule, re.findall(r"{(\w+)", path), managed)
         if expected == "passed" and name in LEFT_OUT:
             continue
         if expected == "passed" and name in SESSION_ONLY and caller.token.startswith("fs_"):
             expected = "403"
-        answer = await ask(http, method, address(path, method, world.ids), caller.token)
+        where = address(path, method, world.ids, is_refused=expected != "passed")
+        answer = await ask(http, method, where, caller.token)
         met = outcome(answer)
         is_right = met == expected or (expected == "passed" and met == "404")
         if not is_right or answer.status >= 500:
@@ -312,7 +340,7 @@ async def test_nobody_of_another_programme_is_shown_anything_of_this_one(
     for caller in world.callers:
         if caller.role in ("anonymous", "device") or caller.sees:
             continue
-        for method, path, _ in api_routes():
+        for method, path, _ in walked():
             if method == METH_GET and "{" not in path:
                 shown = str((await ask(http, method, path, caller.token)).body)
                 assert not [text for text in secrets_of if text in shown], (caller.name, path)
@@ -324,7 +352,7 @@ async def test_an_analyst_is_told_nobodys_name(http: ClientSession, world: World
     (admin,) = [caller for caller in world.callers if caller.name == "admin"]
     own = await ask(http, METH_GET, f"/v1/customers/{customer}", admin.token)
     persons = [SECRET_NAME, own.body["external_id"], f"{customer}@example.org"]
-    for method, path, _ in api_routes():
+    for method, path, _ in walked():
         if method == METH_GET:
             where = address(path, method, world.ids)
             shown = str((await ask(http, method, where, analyst.token)).body)
@@ -352,10 +380,12 @@ async def visit(http: ClientSession, world: World, caller: Caller) -> list[str]:
         is_page = name.startswith(PAGES) and method != "HEAD"
         if not is_page or "anyone" in policy.POLICY[name].who:
             continue
-        expected = caller.expected(policy.POLICY[name], re.findall(r"{(\w+)", path))
+        managed = scoping.MANAGED if method == METH_GET else ()
+        expected = caller.expected(policy.POLICY[name], re.findall(r"{(\w+)", path), managed)
         if expected == "passed" and name in LEFT_OUT:
             continue
-        status, text = await show(http, world, caller, (method, path))
+        where = address(path, method, world.ids, is_refused=expected != "passed")
+        status, text = await show(http, world, caller, (method, where))
         is_refused = "Not for this account" in text
         met = {303: "401", 404: "404"}.get(status, "403" if is_refused else "passed")
         if expected == "passed" and status in (303, 404):
@@ -375,10 +405,10 @@ async def show(
     http: ClientSession, world: World, caller: Caller, page: tuple[str, str]
 ) -> tuple[int, str]:
     """Status and text of a page as a person sees it; forms with their token and nothing else."""
-    method, path = page
+    method, where = page
     data = None if method == METH_GET else {csrf.FIELD: csrf.token(world.secret_key, caller.token)}
     cookie = {"Cookie": f"fs_admin={caller.token}"} if caller.token else {}
     async with http.request(
-        method, address(path, method, world.ids), data=data, headers=cookie, allow_redirects=False
+        method, where, data=data, headers=cookie, allow_redirects=False
     ) as response:
         return response.status, await response.text(errors="replace")
