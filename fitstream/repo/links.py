@@ -13,7 +13,7 @@ Purpose = Literal["register", "reset", "email", "invite"]
 
 
 class Link(msgspec.Struct, frozen=True):
-    """What a link stands for; `data` is sealed."""
+    """What a link stands for; `data` is sealed, of an invitation the mark of its address."""
 
     purpose: str
     account_no: int | None
@@ -34,6 +34,12 @@ async def use_link(db: Db, token: str, now: datetime, *purposes: Purpose) -> Lin
     if found is None:
         raise _gone()
     return found
+
+
+def address_mark(token: str, email: str) -> bytes:
+    """Which address a link went to, for who has the link; it tells nobody else, and needs no key
+    that may be gone when the link is used."""
+    return hashed(f"{token} {email.strip().lower()}")
 
 
 async def find_link(db: Db, token: str, now: datetime) -> Link:

@@ -79,7 +79,11 @@ async def _draft(
         drafter = _Drafter(db, context.settings, masters, now)
         draft = await drafter.of(letter)
         if draft is not None and draft.link is not None:
-            await links.insert_link(db, _token(context, masters), draft.link)
+            token, link = _token(context, masters), draft.link
+            if link.purpose == "invite":
+                went_to = links.address_mark(token, draft.to)
+                link = msgspec.structs.replace(link, data=went_to)
+            await links.insert_link(db, token, link)
     return draft
 
 
@@ -136,8 +140,7 @@ class _Drafter:
         if who.email is None or who.account_no is not None or not who.is_active:
             return None
         values = {"programme": who.programme, "name": who.name}
-        data = close_box(self._masters, LINK_DATA, who.email.encode())
-        link = self._link("invite", customer_no=who.customer_no, data=data)
+        link = self._link("invite", customer_no=who.customer_no)
         return Draft(who.email, "invitation", values, link)
 
     def _link(
