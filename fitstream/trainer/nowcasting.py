@@ -30,6 +30,7 @@ from fitstream.trainer.models.nowcast import (
     MOST_LOG,
     NOWCASTED,
     OUTPUTS,
+    WIDTH,
     Inputs,
     Layers,
     Nowcast,
@@ -56,7 +57,6 @@ WEIGHTS = (0.3, 0.5, 0.7, 0.85)
 SEEDS = 3
 EVERY = 2  # quarter hours between the moments of a day; with every third less was learned
 _MOST_DAYS = 160  # to stop by, and as many to judge by
-_WIDTH = 32
 _RATE, _DECAY, _BATCH = 3e-3, 3e-3, 512
 _MEAN_SHARE = 0.01  # of squared error beside the pinball loss
 
@@ -230,9 +230,9 @@ class _Net(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.first = nn.Linear(features, _WIDTH)
-        self.second = nn.Linear(_WIDTH, _WIDTH)
-        self.last = nn.Linear(_WIDTH, 2 * OUTPUTS)
+        self.first = nn.Linear(features, WIDTH)
+        self.second = nn.Linear(WIDTH, WIDTH)
+        self.last = nn.Linear(WIDTH, 2 * OUTPUTS)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 

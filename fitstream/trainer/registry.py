@@ -22,7 +22,7 @@ from fitstream.trainer.models.calibration import Calibration
 from fitstream.trainer.models.climatology import Climatology
 from fitstream.trainer.models.kernel import PARTS, Kernel
 from fitstream.trainer.models.mixture import mixture_from_arrays
-from fitstream.trainer.models.nowcast import LAYERS, Nowcast, NowcastShape
+from fitstream.trainer.models.nowcast import SHAPES, Nowcast, NowcastShape
 from fitstream.trainer.models.shape import MIXTURE, Shape
 from fitstream.trainer.overlay import Adapted, overlay
 from fitstream.trainer.recipe import CustomerRecipe, Recipe, customer_recipe_hash, recipe_hash
@@ -196,9 +196,12 @@ def _model(arrays: Arrays, card: Mapping[str, Any]) -> Blend:
 
 
 def _nowcast(arrays: Arrays, target: str, shape: NowcastShape) -> Nowcast:
-    networks = [_below(arrays, f"{target}/nowcast.{number}/") for number in range(shape.networks)]
-    if not all(layers.keys() >= LAYERS for layers in networks):
-        raise KeyError(f"{target}: a network of the next hour lacks layers")
+    networks = []
+    for number in range(shape.networks):
+        layers = _below(arrays, f"{target}/nowcast.{number}/")
+        if {name: layer.shape for name, layer in layers.items()} != SHAPES:
+            raise ValueError(f"{target}: the layers of a network of the next hour do not fit")
+        networks.append(layers)
     return Nowcast(target, shape, tuple(networks))
 
 

@@ -16,7 +16,13 @@ from fitstream.trainer.forecast import Forecast
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.models.climatology import Climatology, pooled
 from fitstream.trainer.models.kernel import START
-from fitstream.trainer.models.nowcast import NOWCASTED, Nowcast, NowcastShape
+from fitstream.trainer.models.nowcast import (
+    FEATURES,
+    NOWCASTED,
+    SHAPES,
+    Nowcast,
+    NowcastShape,
+)
 from fitstream.trainer.today import Moment, rest_of_today, until
 from fitstream.trainer.windows import Issue, Look, Reach, make_windows
 from tests.unit.trainer_factories import make_cohort, make_series
@@ -45,12 +51,8 @@ def model() -> Blend:
 def networked() -> Blend:
     """The same with networks of the next hour that say anything."""
     rng = np.random.default_rng(1)
-    features = 33
-    sizes = {"first": (32, features), "second": (32, 32), "last": (8, 32)}
-    layers = {"centre": np.zeros(features), "spread": np.ones(features)}
-    for name, size in sizes.items():
-        layers[f"{name}.weight"] = rng.normal(0, 0.1, size)
-        layers[f"{name}.bias"] = rng.normal(0, 0.1, size[0])
+    layers = {name: rng.normal(0, 0.1, size) for name, size in SHAPES.items()}
+    layers |= {"centre": np.zeros(FEATURES), "spread": np.ones(FEATURES)}
     kept = {name: array.astype(np.float32) for name, array in layers.items()}
     shape = NowcastShape(0.7, 1, 4)
     nowcasts = {target: Nowcast(target, shape, (kept,)) for target in NOWCASTED}

@@ -22,8 +22,17 @@ AHEAD = 4  # slots
 OUTPUTS = 4
 MOST_LOG = 3.0
 LEAST_LEVEL = 5.0
-LAYERS = {"centre", "spread"} | {
-    f"{layer}.{part}" for layer in ("first", "second", "last") for part in ("weight", "bias")
+FEATURES = 33
+WIDTH = 32
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    "centre": (FEATURES,),
+    "spread": (FEATURES,),
+    "first.weight": (WIDTH, FEATURES),
+    "first.bias": (WIDTH,),
+    "second.weight": (WIDTH, WIDTH),
+    "second.bias": (WIDTH,),
+    "last.weight": (2 * OUTPUTS, WIDTH),
+    "last.bias": (2 * OUTPUTS,),
 }
 _LAGS = 6
 _MEANS = (2, 4, 8, 16)
