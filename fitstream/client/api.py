@@ -222,9 +222,7 @@ class Client(AccessCalls, AccountCalls, DeviceCalls, ForecastCalls, SystemCalls)
         """The newest models."""
         return (await self.models_after()).items
 
-    async def models_after(
-        self, after: str = "", limit: int = 50, sort: str = ""
-    ) -> Items[Model]:
+    async def models_after(self, after: str = "", limit: int = 50, sort: str = "") -> Items[Model]:
         """A page of models, newest first unless sorted otherwise."""
         query = {"after": after, "limit": str(limit), "sort": sort}
         return await self._read("/v1/models", Items[Model], query)
