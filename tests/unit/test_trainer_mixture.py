@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -15,9 +16,12 @@ from fitstream.trainer import registry
 from fitstream.trainer.cohort import make_cohort as cohort_of
 from fitstream.trainer.cohort import mark_of
 from fitstream.trainer.data import Series
+from fitstream.trainer.daytotals import USUAL
 from fitstream.trainer.fit import prepare_again
+from fitstream.trainer.forecast import Request, forecast_many
 from fitstream.trainer.metrics import wql
 from fitstream.trainer.models.blend import Blend, Member
+from fitstream.trainer.models.calibration import no_calibration
 from fitstream.trainer.models.climatology import Climatology, pooled, predict_kernels
 from fitstream.trainer.models.kernel import START
 from fitstream.trainer.models.mixture import (
@@ -29,7 +33,8 @@ from fitstream.trainer.models.mixture import (
     variants_of,
 )
 from fitstream.trainer.models.shape import MIXTURE, Shape
-from fitstream.trainer.recipe import Recipe
+from fitstream.trainer.overlay import Adapted, overlay
+from fitstream.trainer.recipe import CustomerRecipe, Recipe
 from fitstream.trainer.registry import Artifact
 from fitstream.trainer.rolling import rolled
 from fitstream.trainer.windows import Issue, Look, Reach, Windows, make_windows
@@ -217,3 +222,27 @@ def shuffled_from(series: Series, tests: tuple[Issue, ...]) -> Series:
 def test_where_nobody_has_days_enough_there_is_no_gate() -> None:
     few = make_cohort(5, 7)
     assert rolled(few, prepare_again(few, "steps", RECIPE, KERNEL), RECIPE) is None
+
+
+def test_an_own_model_holds_its_persons_losses_and_nobody_elses(learned: Mixture) -> None:
+    base, mine = model_of(learned), windows("c2")
+    member = Member(Shape(kind=MIXTURE), of_one_person(learned, mine), 0.4)
+    adapted = {"steps": Adapted(KERNEL, (member,), no_calibration(), USUAL["steps"])}
+    body, card = registry.dump_own(adapted, CustomerRecipe(base_model="mod_1"), {})
+    again = registry.load_own(body, json.loads(json.dumps(card)), base)
+    assert again.members["steps"][0].network.marks.tolist() == [int(mark_of("c2"))]
+    np.testing.assert_array_equal(again.predict(mine), overlay(base, adapted).predict(mine))
+
+
+def test_what_it_changes_is_explained_and_everything_adds_up(learned: Mixture) -> None:
+    series = PEOPLE["c1"]
+    request = Request(series, series.first_day + timedelta(days=18), is_explained=True)
+    models = (model_of(learned), replace(model_of(learned), members={}))
+    one, other = (forecast_many(model, [request])[0] for model in models)
+    (explained,) = one.explained["steps"]
+    change = one.values["steps"][:, 3].sum() - other.values["steps"][:, 3].sum()
+    assert abs(change) > 1
+    assert explained.networks == pytest.approx(change, rel=0.01)
+    added = sum(day.adds for day in explained.days) + explained.cohort.adds + explained.networks
+    assert added == pytest.approx(explained.mean, rel=1e-5)
+    assert sum(explained.effects.values()) == pytest.approx(explained.mean, rel=1e-5)
