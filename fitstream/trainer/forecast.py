@@ -25,7 +25,7 @@ LIMITS = {
     "heart_rate_bpm": (20.0, 260.0),
 }
 OWN, COHORT = "own history", "cohort"
-_CHUNK = 4
+_CHUNK = 8
 
 
 class ServingModel(Protocol):

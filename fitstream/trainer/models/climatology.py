@@ -125,17 +125,18 @@ def _predict(tables: Floats, windows: Windows, blur: float) -> Floats:
     levels = blurred_levels(LEVELS, blur)
     out = np.empty((kernels, n, SLOTS, OUTPUTS), np.float32)
     weights = np.empty((PARTS, _PART_SLOTS, keys, kernels), np.float32)
+    flat = np.empty((kernels * SLOTS, keys), np.float32)  # kept: new memory costs as much as sums
     for i in range(n):  # one window at a time stays in the cache: four at once take twice as long
         own = windows.keys[i]
         order = numbers_of(own).reshape(PARTS, _PART_SLOTS, keys)
         for part in range(PARTS):  # the weights of all kernels lie beside each other: one look-up
             np.take(tables[i, part], order[part], axis=0, out=weights[part], mode="clip")
-        flat = weights.reshape(SLOTS * keys, kernels).T.reshape(kernels * SLOTS, keys)
+        flat.reshape(kernels, -1, copy=False)[:] = weights.reshape(-1, kernels).T
         values = values_of(own, windows.target)
         quantiles = weighted_quantiles(values, flat, windows.count[i], levels)
-        out[:, i, :, :-1] = quantiles.reshape(kernels, SLOTS, len(LEVELS), -1).mean(axis=3)
-        for kernel, each in enumerate(flat.reshape(kernels, SLOTS, keys)):
-            out[kernel, i, :, -1] = weighted_mean(values, each)
+        by_level = quantiles.reshape(kernels, SLOTS, len(LEVELS), -1)
+        out[:, i, :, :-1] = by_level @ np.full(by_level.shape[3], 1 / by_level.shape[3])
+        out[:, i, :, -1] = weighted_mean(values, flat).reshape(kernels, SLOTS)
     return out
 
 

@@ -173,8 +173,10 @@ class _Run:
 
 
 def weighted_mean(values: Floats, weights: Floats | Doubles) -> Doubles:
-    """(row,): mean of values (row, K) under weights (row, K); NaN where no weight is."""
-    total = weights.sum(axis=1)
-    top = np.einsum("rk,rk->r", values, weights)  # (row,)
-    mean: Doubles = top / np.where(total > 0, total, np.nan)
+    """(row,): mean of values (row, K) under weights (row, K), those of several kernels behind each
+    other as for the quantiles; NaN where no weight is."""
+    rows, keys = values.shape
+    total = weights @ np.ones(keys, weights.dtype)  # (kernel · row,)
+    top = np.matmul(weights.reshape(-1, rows, 1, keys), values[..., None])  # (kernel, row, 1, 1)
+    mean: Doubles = top.reshape(-1) / np.where(total > 0, total, np.nan)
     return mean
