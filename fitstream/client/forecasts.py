@@ -109,6 +109,22 @@ class PartScore(msgspec.Struct, frozen=True, kw_only=True):
     above_q90: float | None
 
 
+class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
+    """How good a model's forecasts of a week were on the day that lay so far ahead (1…7)."""
+
+    model_id: str
+    target: str
+    horizon: Horizon
+    lead_day: int
+    forecasts: int
+    customers: int
+    slots: int
+    wql: float | None
+    coverage: float | None
+    below_q10: float | None
+    above_q90: float | None
+
+
 class TotalScore(msgspec.Struct, frozen=True, kw_only=True):
     """How many days' totals lay inside their interval."""
 
@@ -141,5 +157,6 @@ class ForecastScores(msgspec.Struct, frozen=True, kw_only=True):
 
     since: datetime
     items: list[PartScore]
+    leads: list[LeadScore] = []
     totals: list[TotalScore]
     drift: list[Drift]

@@ -110,7 +110,10 @@ class DueIssue(msgspec.Struct, frozen=True):
 
 
 class NewScore(msgspec.Struct, frozen=True, kw_only=True):
-    """How good one forecast of one target was; lists have one entry per part of the day."""
+    """How good one forecast of one target was; lists have one entry per part of the day.
+
+    Of a week ahead each day by itself: `lead_day` is 1 for the first one, 0 for all days together.
+    """
 
     customer_no: int
     target: str
@@ -125,6 +128,7 @@ class NewScore(msgspec.Struct, frozen=True, kw_only=True):
     above: list[int]
     days: int
     days_inside: int
+    lead_day: int = 0
 
 
 class PastForecast(msgspec.Struct, frozen=True):
@@ -152,6 +156,22 @@ class PartScore(msgspec.Struct, frozen=True):
     target: str
     horizon: Horizon
     part: int
+    forecasts: int
+    customers: int
+    loss: float
+    size: float
+    slots: int
+    below: int
+    above: int
+
+
+class LeadScore(msgspec.Struct, frozen=True):
+    """Sums over many forecasts of one model, target and day ahead (1…7)."""
+
+    model_id: str
+    target: str
+    horizon: Horizon
+    lead_day: int
     forecasts: int
     customers: int
     loss: float
@@ -287,11 +307,12 @@ async def due_issues(
 
 
 async def store_scores(db: Db, issue: DueIssue, scores: Sequence[NewScore], settled: bool) -> None:
-    """Scores of all targets of an issue; a repeat replaces them."""
+    """Scores of targets of an issue; a repeat replaces what was found of them before."""
+    which = (issue.customer_no, issue.horizon, issue.issued_at)
+    await execute(db, "forecasts.forget_scores", *which, sorted({each.target for each in scores}))
     for score in scores:
         await execute(db, "forecasts.upsert_score", *msgspec.structs.astuple(score))
-    args = (issue.customer_no, issue.horizon, issue.issued_at, settled)
-    await execute(db, "forecasts.mark_scored", *args)
+    await execute(db, "forecasts.mark_scored", *which, settled)
 
 
 async def part_scores(
@@ -303,6 +324,14 @@ async def part_scores(
     """
     args = (list(within) if within is not None else None, *only, since)
     return await fetch(db, PartScore, "forecasts.part_scores", *args)
+
+
+async def lead_scores(
+    db: Db, within: Sequence[int] | None, only: tuple[str | None, str | None], since: int
+) -> list[LeadScore]:
+    """The same of weeks ahead, by how far ahead a day lay."""
+    args = (list(within) if within is not None else None, *only, since)
+    return await fetch(db, LeadScore, "forecasts.lead_scores", *args)
 
 
 async def day_scores(

@@ -17,7 +17,7 @@ from fitstream.clock import DAY_SLOTS, local_time, slot_of
 from fitstream.errors import NotFound
 from fitstream.logs import get
 from fitstream.repo import forecasts, jobs
-from fitstream.repo.forecasts import DueIssue, NewScore
+from fitstream.repo.forecasts import DueIssue, Horizon, NewScore
 from fitstream.repo.jobs import NewJob
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.drift import look_for_drift
@@ -108,32 +108,52 @@ async def _stored(context: JobContext, issue: DueIssue) -> dict[str, Any] | None
 
 
 def scores_of(issue: DueIssue, stored: dict[str, Any] | None, series: Series) -> list[NewScore]:
-    """A score per target of which anything was measured on days that were worn."""
-    scores = []
+    """A score per target of which anything was measured on days that were worn; of a week ahead one
+    for each of its days."""
+    scores: list[NewScore] = []
     local = local_time(issue.start_slot, issue.zone)
     first, quarter = series.index(local.date()), quarter_of(local)
     for target, entry in (stored or {}).get("targets", {}).items():
         rows = np.array(entry["rows"], np.float32)
         places = np.array(wall_clock(issue.start_slot, len(rows), issue.zone), np.int64) + quarter
         truth = truth_of(series, target, first, [int(place) for place in places])
-        if not np.isfinite(truth).any():
-            continue
-        sums = sums_of(truth, rows, places % DAY_SLOTS)
         totals = [
             DayTotal(date.fromisoformat(each["day"]), each["low"], each["mean"], each["high"])
             for each in entry.get("totals", [])
         ]
-        days, inside = days_inside(series, target, totals)
-        score = NewScore(
-            customer_no=issue.customer_no,
-            target=target,
-            horizon=issue.horizon,
-            issued_at=issue.issued_at,
-            model_id=issue.model_id,
-            end_slot=issue.end_slot,
-            days=days,
-            days_inside=inside,
-            **sums._asdict(),
-        )
-        scores.append(score)
+        for lead, slots, days in _leads(issue.horizon, len(rows), len(totals)):
+            if not np.isfinite(truth[slots]).any():
+                continue
+            sums = sums_of(truth[slots], rows[slots], places[slots] % DAY_SLOTS)
+            known, inside = days_inside(series, target, totals[days])
+            score = NewScore(
+                customer_no=issue.customer_no,
+                target=target,
+                horizon=issue.horizon,
+                issued_at=issue.issued_at,
+                model_id=issue.model_id,
+                end_slot=issue.end_slot,
+                days=known,
+                days_inside=inside,
+                lead_day=lead,
+                **sums._asdict(),
+            )
+            scores.append(score)
     return scores
+
+
+def _leads(horizon: Horizon, slots: int, days: int) -> list[tuple[int, slice, slice]]:
+    """How far ahead each part of a forecast lies, its slots, and which of the days' totals are
+    told with it; the last part has all that is left."""
+    if horizon != "672":
+        return [(0, slice(slots), slice(days))]
+    many = slots // DAY_SLOTS
+    ends = [*range(1, many), None]
+    return [
+        (
+            lead + 1,
+            slice(lead * DAY_SLOTS, None if end is None else end * DAY_SLOTS),
+            slice(lead, end),
+        )
+        for lead, end in enumerate(ends)
+    ]

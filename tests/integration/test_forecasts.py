@@ -129,6 +129,15 @@ async def test_past_forecasts_are_scored_once_the_truth_is_there_and_again_for_l
     async with study.repo.connection() as db:
         parts = await forecasts.part_scores(db, [study.number], (None, "steps"), 0)
         days = await forecasts.day_scores(db, [study.number], (None, "steps"), 0)
+        leads = await forecasts.lead_scores(db, [study.number], (None, "steps"), 0)
+    week = [part for part in parts if part.horizon == "672"]
+    assert [(each.horizon, each.lead_day) for each in leads] == [("672", n) for n in range(1, 8)]
+    assert {each.slots for each in leads} == {96}
+    assert sum(each.loss for each in leads) == pytest.approx(sum(part.loss for part in week))
+    assert leads[0].loss == pytest.approx(  # the first of seven days is the next day's forecast
+        sum(part.loss for part in parts if part.horizon == "96")
+    )
+    assert {part.forecasts for part in parts} == {1}
     assert [part.part for part in parts if part.horizon == "96"] == list(range(6))
     assert sum(part.slots for part in parts if part.horizon == "96") == 96
     assert sum(part.loss for part in parts if part.horizon == "96") == pytest.approx(

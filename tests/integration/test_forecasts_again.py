@@ -111,13 +111,14 @@ async def test_a_job_that_is_repeated_issues_one_forecast_and_passes_over_who_ha
 async def test_late_slots_of_today_have_the_rest_of_today_forecast_again(study: Study) -> None:
     who = await study.walker(THEN - timedelta(hours=1), 8)
     start, nine = slot_of(THEN) - 4, THEN + timedelta(hours=8)
+    later = [nine + timedelta(seconds=10 * step) for step in range(4)]
     await walk(who, (start, start + 12))
     await walk(who, (start + 24, slot_of(nine)))
-    assert (await study.do(forecast_today, nine))["forecasts"] == 3
-    assert (await study.do(forecast_today, nine))["verdict"] == "nothing new"
+    assert (await study.do(forecast_today, later[0]))["forecasts"] == 3
+    assert (await study.do(forecast_today, later[1]))["verdict"] == "nothing new"
     await walk(who, (start + 12, start + 24), by=4.0)  # nothing behind what is there already
-    assert (await study.do(forecast_today, nine))["forecasts"] == 3
-    assert (await study.do(forecast_today, nine))["verdict"] == "nothing new"
+    assert (await study.do(forecast_today, later[2]))["forecasts"] == 3
+    assert (await study.do(forecast_today, later[3]))["verdict"] == "nothing new"
 
 
 async def test_a_forecast_names_the_version_of_the_week_that_its_data_are_of(
@@ -143,6 +144,35 @@ async def test_a_forecast_names_the_version_of_the_week_that_its_data_are_of(
     monkeypatch.setattr(task, "history", read)
     await study.do(forecast, THEN, horizons=["96"])
     assert (await study.latest(second, "96")).version == 2
+
+
+async def test_a_week_that_was_scored_as_one_is_scored_by_days_when_late_data_are_in(
+    study: Study,
+) -> None:
+    who = await study.walker(THEN, 3)
+    whole: dict[str, Any] = {
+        "customer_no": who.customer_no, "horizon": "672", "issued_at": THEN,
+        "model_id": study.model_id, "end_slot": slot_of(THEN) + 7 * DAY_SLOTS,
+    }  # fmt: skip
+    issue = forecasts.DueIssue(
+        **whole, customer_id="", zone="UTC", start_slot=slot_of(THEN), object_key="none"
+    )
+
+    def score(lead_day: int) -> forecasts.NewScore:
+        return forecasts.NewScore(
+            **whole, target="steps", loss=[1.0] * 6, size=[2.0] * 6, slots=[16] * 6,
+            below=[0] * 6, above=[0] * 6, days=1, days_inside=1, lead_day=lead_day,
+        )  # fmt: skip
+
+    about = ([study.number], (None, None), 0)
+    async with study.repo.transaction() as db:
+        await forecasts.store_scores(db, issue, [score(0)], settled=False)
+        assert await forecasts.lead_scores(db, *about) == []
+        await forecasts.store_scores(db, issue, [score(1), score(3)], settled=True)
+        leads = await forecasts.lead_scores(db, *about)
+        parts = await forecasts.part_scores(db, *about)
+    assert [(each.lead_day, each.slots, each.loss) for each in leads] == [(1, 96, 6), (3, 96, 6)]
+    assert [(each.forecasts, each.slots, each.loss) for each in parts] == [(1, 32, 2)] * 6
 
 
 class NoBell:

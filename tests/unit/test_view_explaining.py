@@ -13,6 +13,7 @@ from fitstream.client.forecasts import (
     ExplainedDay,
     ForecastScores,
     IssuedForecast,
+    LeadScore,
     Part,
     PartScore,
     PastDay,
@@ -150,3 +151,9 @@ def test_scores_are_told_of_the_target_that_is_looked_at() -> None:
     found = ForecastScores(since=NOW, items=[part, other], totals=[], drift=[])
     (row,) = performance_of(found, "steps").items
     assert (row.horizon, row.part, row.coverage) == ("Next day", "08:00–12:00", 80)
+    lead = LeadScore(
+        model_id="m", target="steps", horizon="672", lead_day=7, forecasts=3, customers=2,
+        slots=96, wql=0.7, coverage=0.75, below_q10=0.05, above_q90=0.2,
+    )  # fmt: skip
+    rows = performance_of(msgspec.structs.replace(found, leads=[lead]), "steps").items
+    assert [(row.horizon, row.part) for row in rows[1:]] == [("Next week", "day 7")]

@@ -13,7 +13,7 @@ from fitstream.gateway.keys import REPO
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
 from fitstream.repo import forecasts as rows
-from fitstream.repo.forecasts import DayScore, PartScore
+from fitstream.repo.forecasts import DayScore, LeadScore, PartScore
 
 _DAYS, _DAYS_MAX = 28, 400
 _PART_HOURS = 4
@@ -26,12 +26,14 @@ async def forecast_scores(request: web.Request) -> web.Response:
     seen = within(request)
     async with request.app[REPO].connection() as db:
         parts = await rows.part_scores(db, seen, only, start)
+        leads = await rows.lead_scores(db, seen, only, start)
         days = await rows.day_scores(db, seen, only, start)
         drifts = await rows.drifts(db, seen)
     return answer(
         {
             "since": slot_start(start),
             "items": [_part(each) for each in parts],
+            "leads": [_shares(each) for each in leads],
             "totals": [_total(each) for each in days],
             "drift": [without(each, "job_id") | {"job": each.job_id} for each in drifts],
         }
@@ -48,12 +50,16 @@ def _days(request: web.Request) -> int:
 
 def _part(found: PartScore) -> dict[str, Any]:
     first = found.part * _PART_HOURS
+    return _shares(found) | {"part": f"{first:02}-{first + _PART_HOURS:02}"}
+
+
+def _shares(found: PartScore | LeadScore) -> dict[str, Any]:
+    """Ratios of its sums."""
     below, above = (
         each / found.slots if found.slots else None for each in (found.below, found.above)
     )
     return {
-        **without(found, "loss", "size", "below", "above", "part"),
-        "part": f"{first:02}-{first + _PART_HOURS:02}",
+        **without(found, "loss", "size", "below", "above"),
         "wql": found.loss / found.size if found.size > 0 else None,
         "coverage": None if below is None or above is None else 1 - below - above,
         "below_q10": below,

@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from fitstream.client.forecasts import Drift, ForecastScores, IssuedForecast, PartScore
+from fitstream.client.forecasts import (
+    Drift,
+    ForecastScores,
+    IssuedForecast,
+    LeadScore,
+    PartScore,
+)
 from fitstream.gateway.view.forecasting import HORIZONS
 
 
@@ -41,7 +47,7 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelScore(NamedTuple):
-    """Of one model, horizon and part of the day; shares in percent."""
+    """Of one model, horizon and part of the day, or day ahead; shares in percent."""
 
     model_id: str
     horizon: str
@@ -103,15 +109,21 @@ def performance_of(found: ForecastScores, target: str) -> Performance:
         if each.target == target and each.days
     ]
     return Performance(
-        items=[_score(each) for each in found.items if each.target == target and each.slots],
+        items=[
+            *(_score(each) for each in found.items if each.target == target and each.slots),
+            *(_score(each) for each in found.leads if each.target == target and each.slots),
+        ],
         totals=totals,
         drift=[each for each in found.drift if each.target == target],
     )
 
 
-def _score(each: PartScore) -> ModelScore:
+def _score(each: PartScore | LeadScore) -> ModelScore:
     coverage = None if each.coverage is None else 100 * each.coverage
     above = None if each.above_q90 is None else 100 * each.above_q90
-    part = f"{each.part.replace('-', ':00–')}:00"
+    if isinstance(each, LeadScore):
+        part = f"day {each.lead_day}"
+    else:
+        part = f"{each.part.replace('-', ':00–')}:00"
     about = (each.model_id, HORIZONS[each.horizon], part, each.forecasts)
     return ModelScore(*about, each.wql, coverage, above)

@@ -86,12 +86,17 @@ WHERE c.programme_no = $1 AND NOT i.settled
   AND i.end_slot <= CASE WHEN i.scored_at IS NULL THEN $2::int ELSE $3::int END
 ORDER BY i.end_slot, i.customer_no LIMIT $4
 
+-- name: forget_scores
+-- What was found of some targets of a forecast before.
+DELETE FROM forecast_score
+WHERE customer_no = $1 AND horizon = $2 AND issued_at = $3 AND target = ANY($4::text[])
+
 -- name: upsert_score
--- How good one forecast of one target was.
+-- How good one forecast of one target was, all of it or one of its days.
 INSERT INTO forecast_score (customer_no, target, horizon, issued_at, model_id, end_slot, loss, size,
-                            slots, below, above, days, days_inside)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-ON CONFLICT (customer_no, target, horizon, issued_at) DO UPDATE SET
+                            slots, below, above, days, days_inside, lead_day)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (customer_no, target, horizon, issued_at, lead_day) DO UPDATE SET
     loss = excluded.loss, size = excluded.size, slots = excluded.slots, below = excluded.below,
     above = excluded.above, days = excluded.days, days_inside = excluded.days_inside
 
@@ -103,7 +108,8 @@ WHERE customer_no = $1 AND horizon = $2 AND issued_at = $3
 -- name: part_scores -> PartScore
 -- Sums per model, target, horizon and part of the day.
 SELECT s.model_id, s.target, s.horizon, (part.ordinality - 1)::int AS part,
-       count(*)::int AS forecasts, count(DISTINCT s.customer_no)::int AS customers,
+       count(DISTINCT (s.customer_no, s.issued_at))::int AS forecasts,
+       count(DISTINCT s.customer_no)::int AS customers,
        sum(part.loss) AS loss, sum(part.size) AS size, sum(part.slots)::int AS slots,
        sum(part.below)::int AS below, sum(part.above)::int AS above
 FROM forecast_score s JOIN customer c USING (customer_no)
@@ -113,6 +119,23 @@ WHERE ($1::int[] IS NULL OR c.programme_no = ANY($1)) AND ($2::text IS NULL OR s
   AND ($3::text IS NULL OR s.target = $3) AND s.end_slot >= $4
 GROUP BY s.model_id, s.target, s.horizon, part.ordinality
 ORDER BY s.model_id, s.target, s.horizon, part.ordinality
+
+-- name: lead_scores -> LeadScore
+-- Sums per model, target and how far ahead a day lay, of weeks that were scored day by day.
+SELECT s.model_id, s.target, s.horizon, s.lead_day, count(*)::int AS forecasts,
+       count(DISTINCT s.customer_no)::int AS customers, sum(sums.loss) AS loss,
+       sum(sums.size) AS size, sum(sums.slots)::int AS slots, sum(sums.below)::int AS below,
+       sum(sums.above)::int AS above
+FROM forecast_score s JOIN customer c USING (customer_no)
+CROSS JOIN LATERAL (
+    SELECT sum(part.loss) AS loss, sum(part.size) AS size, sum(part.slots) AS slots,
+           sum(part.below) AS below, sum(part.above) AS above
+    FROM unnest(s.loss, s.size, s.slots, s.below, s.above)
+        AS part (loss, size, slots, below, above)) sums
+WHERE ($1::int[] IS NULL OR c.programme_no = ANY($1)) AND ($2::text IS NULL OR s.model_id = $2)
+  AND ($3::text IS NULL OR s.target = $3) AND s.end_slot >= $4 AND s.lead_day > 0
+GROUP BY s.model_id, s.target, s.horizon, s.lead_day
+ORDER BY s.model_id, s.target, s.horizon, s.lead_day
 
 -- name: day_scores -> DayScore
 -- How many days' totals lay inside their interval.
