@@ -39,11 +39,13 @@ async def set_up(settings: Settings, first: NewAdmin) -> SetUp:
     """Makes what is missing, `first` only while there is no administrator at all.
 
     A repeat after a crash finishes what was begun: all of an administrator is one transaction.
+    Raises Rejected(store_overwrites) for a store that would not keep its objects.
     """
     async with open_repo(settings) as repo, open_store(settings) as store:
         applied = await migrate(repo, datetime.now(UTC).date())
         topics = await make_topics(settings)
         await store.make_bucket()
+        await store.check_honours()
         async with repo.transaction() as db:
             await progress.adopt_generation(db, settings.topic, 1)
             known = await accounts.has_admin(db)

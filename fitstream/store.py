@@ -18,7 +18,7 @@ from aiohttp import ClientPayloadError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fitstream.errors import Conflict, NotFound, Unavailable
+from fitstream.errors import Conflict, NotFound, Rejected, Unavailable
 from fitstream.logs import get
 from fitstream.settings import Settings
 
@@ -34,6 +34,7 @@ _TAKEN = (
     "412", "PreconditionFailed", "ConditionalRequestConflict",
     "BucketAlreadyOwnedByYou", "BucketAlreadyExists",
 )  # fmt: skip
+_PROBES = "probes/"
 _HOME_REGION = "us-east-1"  # the one that is not named when a bucket is made
 
 
@@ -85,6 +86,19 @@ class Store:
             log.info("object_same", key=key)
             return Stored(key, len(body), digest, "same")
         return Stored(key, len(body), digest, "created")
+
+    async def check_honours(self) -> None:
+        """Raises Rejected(store_overwrites) where the store does not keep what stands under a name.
+
+        Everything rests on that: with `If-None-Match` ignored, two makers of a customer's data key
+        would leave one of them with records that nobody can open.
+        """
+        probe = f"{_PROBES}if-none-match"
+        await self.put_new(probe, b"the first")
+        with suppress(Conflict):
+            await self.put_new(probe, b"another")
+            text = "the S3 store ignores `If-None-Match: *` and overwrites objects"
+            raise Rejected("store_overwrites", f"{text}; use one that honours it")
 
     async def replace(self, key: str, body: bytes) -> None:
         """Stores `body` over what is there: for wrapped keys alone, whose content stays the same.

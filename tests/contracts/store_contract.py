@@ -3,11 +3,12 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import pytest
 
-from fitstream.errors import Conflict, NotFound, Unavailable
+from fitstream.errors import Conflict, NotFound, Rejected, Unavailable
 from fitstream.settings import Settings
 from fitstream.store import Store, open_store
 
@@ -44,6 +45,26 @@ class StoreContract:
             await store.put_new("name", b"other")
         assert error.value.code == "object_differs"
         assert await store.get("name") == b"bytes"
+
+    async def test_a_store_that_keeps_what_it_has_passes_the_probe_again_and_again(
+        self, store: Store
+    ) -> None:
+        for _ in range(2):
+            await store.check_honours()
+
+    async def test_a_store_that_overwrites_is_refused(self, store: Store) -> None:
+        class Careless:
+            """The same client, with the condition dropped as some stores do."""
+
+            async def put_object(self, **asked: Any) -> Any:
+                asked.pop("IfNoneMatch")
+                return await store._client.put_object(**asked)
+
+        careless = Store(Careless(), store._bucket, store._checksum)
+        with pytest.raises(Rejected) as error:
+            await careless.check_honours()
+        assert error.value.code == "store_overwrites"
+        await store.delete("probes/if-none-match")
 
     async def test_of_many_writers_at_once_one_wins_and_all_know(self, store: Store) -> None:
         bodies = [b"writer %d" % number for number in range(6)]

@@ -64,7 +64,6 @@ async def test_every_process_of_the_data_way_dies_at_each_of_its_points(
     assert (await checked(system, stores, fleets, ALWAYS)).all == []
 
 
-@pytest.mark.slow
 async def test_dispatcher_and_worker_die_at_each_of_their_points(
     system: System, stores: Observed, fleets: list[Fleet]
 ) -> None:
