@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -97,10 +98,13 @@ class Mixture:
 
 
 def variants_of(kernel: Kernel) -> tuple[Kernel, ...]:
-    """Kernels that look at other things than this one does, by fixed factors."""
+    """Kernels that look at other things than this one does, by fixed factors.
+
+    None is blurred: to average the quantiles of several does the same.
+    """
     made = []
     for factors in VARIANTS.values():
-        changed = kernel
+        changed = msgspec.structs.replace(kernel, blur=0.0)
         for name, by in factors.items():
             changed = scaled(changed, name, (by,) * PARTS)
         made.append(changed)
