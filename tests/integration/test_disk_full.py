@@ -136,8 +136,8 @@ async def _holds(wearer: Wearer, acknowledged: dict[int, int]) -> bool:
 async def _post_until_refused(
     http: ClientSession, wearer: Wearer, acknowledged: dict[int, int]
 ) -> bool:
-    """Posts the days of a week again and again until one is refused, POSTS at most; notes of each day
-    the newest version that was acknowledged. Nothing but 202 and 503 occurs."""
+    """Posts the days of a week again and again until one is refused, POSTS at most; notes of each
+    day the newest version that was acknowledged. Nothing but 202 and 503 occurs."""
     headers = {"Authorization": f"Bearer {wearer.device.key}"}
     for number in range(1, POSTS):
         day = number % 7
