@@ -138,6 +138,8 @@ class Loop(Generic[T]):
             await self._source.seek(partition, offset)
             self._positions[partition] = offset
             self._buffers[partition] = Buffer()
+            if offset:  # a death may have come before the commit, and nothing more after it
+                self._commits[partition] = offset
 
     async def _resume_point(self, partition: int) -> int:
         return await self._effect.resume(partition, await self._source.ends(partition))

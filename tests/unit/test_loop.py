@@ -454,6 +454,17 @@ async def test_a_record_that_arrives_while_we_look_is_no_reason_to_leave() -> No
         await task
 
 
+async def test_what_was_done_before_a_death_is_committed_although_nothing_more_comes() -> None:
+    stage = Stage()
+    stage.send(b"a", b"b")
+    stage.effect.progress[0] = 2
+    async with stage.running():
+        await until(lambda: bool(stage.effect.resumed))
+        await rounds()
+    assert stage.effect.applied == []
+    assert stage.committed == 2
+
+
 async def test_commits_do_not_follow_every_write() -> None:
     stage = Stage(LIMITS._replace(max_records=1))
     async with stage.running():
