@@ -43,6 +43,16 @@ def test_a_card_shows_each_figure_beside_the_baselines() -> None:
     )
 
 
+def test_a_card_says_what_the_gate_of_the_mixture_found() -> None:
+    gate = {"weighted_climatology": {"difference": -0.003, "low": -0.005, "high": -0.001}}
+    (card,) = cards_of({"metrics": {"steps": {"mixture_gate": gate}}})
+    (table,) = card.tables
+    (row,) = table.rows
+    assert row.name == "Against Weighted climatology"
+    assert row.figures == ("-0.3\N{NO-BREAK SPACE}%",)
+    assert row.note == "-0.5\N{NO-BREAK SPACE}% to -0.1\N{NO-BREAK SPACE}%"
+
+
 def test_a_card_says_what_the_networks_of_the_next_hour_came_to() -> None:
     nowcast = {
         "serves": True,

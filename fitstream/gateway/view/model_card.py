@@ -105,6 +105,7 @@ def _tables(target: str, found: Mapping[str, Any]) -> list[Table]:
     )
     return [
         *(_table(f"{target}-{key}", title, found.get(key, []), name) for key, title, name in kinds),
+        _mixture(target, found.get("mixture_gate", {})),
         _today(target, found.get("nowcast", {})),
     ]
 
@@ -124,6 +125,19 @@ def _table(key: str, title: str, rows: Sequence[Mapping[str, Any]], name: str) -
             for row in rows
         ],
     )
+
+
+def _mixture(target: str, gate: Mapping[str, Mapping[str, float]]) -> Table:
+    """The mixture of kernels against each it has to beat, on the days of its own gate."""
+    rows = [
+        Compared(
+            f"Against {NAMES.get(rival, words.plain(rival))}",
+            f"{_percent(found.get('low'))} to {_percent(found.get('high'))}",
+            (_percent(found.get("difference")),),
+        )
+        for rival, found in gate.items()
+    ]
+    return Table(f"{target}-mixture", "The mixture of kernels on its gate", ("WQL",), rows)
 
 
 def _today(target: str, found: Mapping[str, Any]) -> Table:
