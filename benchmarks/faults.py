@@ -164,10 +164,15 @@ def verdict(done: list[Series]) -> int:
 
 
 def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    """The commit that runs, marked when anything but results differs from it."""
+    commit, changed = (
+        subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+        for words in (
+            ("describe", "--always"),
+            ("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"),
+        )
     )
-    return done.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
 
 
 def main() -> int:
