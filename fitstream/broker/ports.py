@@ -59,6 +59,10 @@ class Source(Protocol):
         """The next poll starts at `offset`."""
         ...
 
+    async def passed(self, partition: int) -> int:
+        """Where the client stands: behind what it has delivered, and what it has passed over."""
+        ...
+
     async def ends(self, partition: int) -> tuple[int, int]:
         """(log start, log end) of the partition."""
         ...

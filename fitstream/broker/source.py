@@ -69,6 +69,14 @@ class KafkaSource:
         with suppress(IllegalStateError):  # revoked meanwhile: the next epoch resumes again
             self._consumer.seek(self._of(partition), offset)
 
+    async def passed(self, partition: int) -> int:
+        try:
+            async with asyncio.timeout(10):
+                position: int = await self._consumer.position(self._of(partition))
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Unavailable("kafka", str(error)) from error
+        return position
+
     async def ends(self, partition: int) -> tuple[int, int]:
         of = self._of(partition)
         try:

@@ -318,7 +318,9 @@ class Loop(Generic[T]):
             if end <= position or self._buffers[partition].records:
                 self._behind.pop(partition, None)
             elif self._behind.get(partition) == position:
-                raise Unavailable("kafka", f"partition {partition} has stopped delivering")
+                if await self._retry(self._source.passed, partition) < end:
+                    raise Unavailable("kafka", f"partition {partition} has stopped delivering")
+                self._holes[partition] = (position, end)  # at the end of the log
             else:
                 self._behind[partition] = position
 

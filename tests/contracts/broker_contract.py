@@ -125,6 +125,15 @@ class BrokerContract:
             await source.seek(at, 2)
             assert [record.offset for record in await read(source, 4)] == [2, 3, 4, 5]
 
+    async def test_a_client_stands_behind_what_it_has_delivered(self, broker: Broker) -> None:
+        partition = (await send(broker, 3))[0].partition
+        async with broker.source("g") as source:
+            await settled(broker, source)
+            await source.seek(partition, 1)
+            assert await source.passed(partition) == 1
+            await read(source, 2)
+            assert await source.passed(partition) == 3
+
     async def test_ends_are_the_first_and_the_next_offset(self, broker: Broker) -> None:
         at = (await send(broker, 3))[0].partition
         async with broker.source("a") as source:

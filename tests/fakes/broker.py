@@ -155,6 +155,10 @@ class FakeSource:
         if partition in self._next:
             self._next[partition] = offset
 
+    async def passed(self, partition: int) -> int:
+        self._broker.check()
+        return self._next[partition]
+
     async def ends(self, partition: int) -> tuple[int, int]:
         self._broker.check()
         return self._broker.ends(self._topic, partition)

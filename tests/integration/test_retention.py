@@ -55,6 +55,7 @@ async def place(services: Settings, repo: Repo) -> AsyncIterator["Place"]:
         topic_partitions=1,
         archive_max_age_s=0.1,
         batch_max_age_s=0.05,
+        stuck_after_s=1,
     )
     await make_topics(settings)
     async with open_repo(settings) as own:
@@ -233,13 +234,16 @@ async def test_an_offset_without_a_record_is_on_record_and_stops_neither_ledger_
     await place.post(3)
     for name in ("ledger", "archive"):
         await place.read_until(name, 5)
-    await place.post(4)
-    await place.read_until("ledger", 6)  # started anew behind it
+    await place.post_as_transaction(4)  # offset 5; nothing comes after its end mark
+    await place.read_until("ledger", 7)
+    await place.post(5)
+    await place.read_until("ledger", 8)  # started anew behind it
     assert await place.is_all_there()
     found = await verify(place.settings, Scope(group=place.group("ledger")))
     assert [loss.detail.partition("found")[0] for loss in found.findings("loss")] == [
         "of the archive: offsets 3 to 3, ",
         "of the ledger: offsets 3 to 3, ",
+        "of the ledger: offsets 6 to 6, ",
     ]
 
 

@@ -520,6 +520,23 @@ async def test_a_hole_in_the_middle_of_a_log_is_recorded_and_passed_and_nothing_
     assert stage.committed == 4
 
 
+async def test_a_hole_at_the_end_of_a_log_is_no_sign_of_being_stuck() -> None:
+    stage = Stage(LIMITS._replace(stuck_after_s=0))
+    stage.send(b"a")
+    async with stage.running() as source:
+
+        async def one_more(_: int) -> tuple[int, int]:
+            return 0, 2
+
+        async def over_it(_: int) -> int:
+            return 2
+
+        source.ends, source.passed = one_more, over_it  # type: ignore[method-assign]
+        await until(lambda: stage.effect.holes == [(0, (1, 2))])
+    assert stage.effect.applied == [b"a"]
+    assert stage.committed == 2
+
+
 async def test_a_hole_that_another_consumer_has_passed_is_left_to_it() -> None:
     stage = Stage()
     stage.send(b"a", b"b", b"c")
