@@ -70,13 +70,13 @@ def wider_of(truth: Floats, forecast: Floats, served: Doubles) -> float:
 
 
 def _real_ratios(truth: Floats, forecast: Floats) -> tuple[Bools, Doubles]:
-    """Which days (day, 96) were measured enough, and the ratios of their totals to the forecast's
-    over the same slots."""
+    """Which days (day, 96) were measured enough and forecast, and the ratios of their totals to the
+    forecast's over the same slots."""
     measured = np.isfinite(truth)
-    enough = np.asarray(measured.sum(axis=1) >= _LEAST_SLOTS)
+    mean = np.where(measured, forecast[..., MEAN], 0).sum(axis=1, dtype=np.float64)
+    enough = np.asarray((measured.sum(axis=1) >= _LEAST_SLOTS) & np.isfinite(mean))
     real = np.where(measured, truth, 0).sum(axis=1, dtype=np.float64)[enough]
-    mean = np.where(measured, forecast[..., MEAN], 0).sum(axis=1, dtype=np.float64)[enough]
-    return enough, np.asarray(real / np.maximum(mean, 1e-6))
+    return enough, np.asarray(real / np.maximum(mean[enough], 1e-6))
 
 
 def day_totals(forecast: Floats, ratios: Ratios | Doubles) -> Doubles:

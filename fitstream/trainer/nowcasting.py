@@ -94,7 +94,13 @@ def learn_nowcast(
     counts = {name: len(issues) for name, issues in days.items()}
     if target not in NOWCASTED or len(days["train"]) < MIN_DAYS or not days["gate"]:
         return Nowcasted(target, days=counts)
-    made = {name: _moments(model, series, target, issues) for name, issues in days.items()}
+    made = {
+        name: moments
+        for name, issues in days.items()
+        if (moments := _moments(model, series, target, issues)) is not None
+    }
+    if len(made) < len(days):
+        return Nowcasted(target, days=counts)
     chosen, networks = _choose(made["train"], made["stop"], seed)
     if chosen is None:
         return Nowcasted(target, days=counts)
@@ -103,22 +109,26 @@ def learn_nowcast(
     found = Nowcasted(target, None, chosen, gate, wql, counts)
     if not found.passed:
         return found
-    if split.test:
-        made["test"] = _moments(model, series, target, thin(split.test, _MOST_DAYS))
+    test = _moments(model, series, target, thin(split.test, _MOST_DAYS))
+    if test is not None:
+        made["test"] = test
     networks = _train_all(_joined([*made.values()]), chosen.epochs, seed)
     return replace(found, nowcast=Nowcast(target, chosen, networks))
 
 
 def _moments(
     model: ServingModel, series: Mapping[str, Series], target: str, issues: Sequence[Issue]
-) -> _Moments:
-    """What some moments of each day tell, on one day others than on the next; measured slots."""
+) -> _Moments | None:
+    """What some moments of each day tell, on one day others than on the next; measured slots.
+
+    None where nobody had days of their own to go by.
+    """
     parts = []
     for number, issue in enumerate(issues):
         seen = list(replay(model, series, target, [issue], range(number % EVERY, SLOTS, EVERY)))
         if seen:
             parts.append(_of_day(target, seen, number))
-    return _joined(parts)
+    return _joined(parts) if parts else None
 
 
 def _of_day(target: str, seen: Sequence[Seen], number: int) -> _Moments:

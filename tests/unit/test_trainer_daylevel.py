@@ -155,6 +155,9 @@ def test_intervals_that_held_out_days_find_too_narrow_are_widened_until_8_in_10_
     few = wider_of(truth[:6], forecast[:6], served[:6])
     assert 1 <= few < 1 + (wider - 1) / 3  # six days say little
     assert wider_of(truth, forecast, np.tile([0.5, 2.0], (2000, 1))) == 1  # never narrower
+    untold = forecast.copy()
+    untold[1000:, 5, MEAN] = np.nan  # a slot that nobody ever measured
+    assert wider_of(truth, untold, served) == pytest.approx(wider, abs=0.1)
     truth[:, 10:] = np.nan
     assert wider_of(truth, forecast, served) == 1  # nothing was measured enough
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ from fitstream.trainer.nowcast_report import KERNEL, Nowcasted, report_of, sente
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.replay import replay
 from fitstream.trainer.report import WORDS, percent
-from fitstream.trainer.splits import days_before, split_target
+from fitstream.trainer.splits import Split, days_before, split_target
 from fitstream.trainer.today import Moment, rest_of_today
 from fitstream.trainer.windows import Issue, Reach
 from tests.unit.trainer_factories import make_series
@@ -68,15 +69,19 @@ def shuffled(series: dict[str, Series]) -> dict[str, Series]:
     return made
 
 
-def learned(series: dict[str, Series]) -> tuple[Blend, Nowcasted]:
-    split = split_target(series, "steps", 2)
+def base_of(series: dict[str, Series], split: Split) -> Climatology:
     days = days_before(series, (*split.validation, *split.test))
-    base = Climatology(
+    return Climatology(
         REACH,
         {"steps": START["steps"]},
         {"steps": pooled(days, "steps")},
         {"steps": cohort_of(days, "steps")},
     )
+
+
+def learned(series: dict[str, Series]) -> tuple[Blend, Nowcasted]:
+    split = split_target(series, "steps", 2)
+    base = base_of(series, split)
     found = nowcasting.learn_nowcast(Blend(base), series, "steps", split, (0, 640))
     return Blend(base), found
 
@@ -108,6 +113,23 @@ def test_where_the_last_hours_tell_nothing_no_network_serves() -> None:
     said = sentence_of([found], WORDS, percent)
     assert "kernel" in said
     assert "alone" in said
+
+
+def test_held_out_days_that_nobody_can_tell_a_moment_of_leave_the_kernel_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = nowcasting._moments
+
+    def nothing_of_the_gate(model: Any, series: Any, target: str, issues: Any) -> Any:
+        return None if list(issues) == list(gate) else seen(model, series, target, issues)
+
+    gate = split_target(walkers(), "steps", 2).gate
+    monkeypatch.setattr(nowcasting, "replay", lambda *_: iter(()))
+    base = base_of(walkers(), split_target(walkers(), "steps", 2))
+    assert seen(Blend(base), walkers(), "steps", gate) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(nowcasting, "_moments", nothing_of_the_gate)
+    assert learned(walkers())[1].nowcast is None
 
 
 def test_too_few_days_are_not_learned_from_and_the_product_says_so() -> None:
