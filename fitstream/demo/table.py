@@ -13,6 +13,7 @@ MODELS = {
     "naive_day": "yesterday again",
     "naive_week": "last week again",
     "weighted_climatology": "weighted climatology",
+    "mixture": "mixture of kernels",
     "climatology": "plain climatology",
     "ensemble": "ensemble",
     "transformer": "Transformer",

@@ -295,11 +295,12 @@ def _horizons(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _gate_sentence(outcomes: Sequence[Outcome]) -> str:
-    serving = [
-        f"{_words(targets)} by the {_NAMES[name]}"
+    (first, whence), *others = [
+        (f"of {_words(targets)}", f"from the {_NAMES[name]}")
         for name in _RANKS
         if (targets := [o.target for o in outcomes if o.champion == name])
     ]
+    serving = [f"{first} come {whence}", *(" ".join(each) for each in others)]
     gates = {MIXTURE: [o.mixture_gate() for o in outcomes], ENSEMBLE: [o.gate() for o in outcomes]}
     told = [
         f"the {_NAMES[name]} {figures}"
@@ -309,7 +310,7 @@ def _gate_sentence(outcomes: Sequence[Outcome]) -> str:
     if not any(gates[ENSEMBLE]):
         told.append("no network was better on the days they stop by")
     return (
-        f"Forecast are {', '.join(serving)}. WQL against the weighted climatology on the days of "
+        f"Forecasts {', '.join(serving)}. WQL against the weighted climatology on the days of "
         f"the gates, with 95 % interval: {'; '.join(told)}."
     )
 

@@ -13,11 +13,15 @@ from fitstream.client.data import Items
 from fitstream.client.operations import Pipeline, Run
 from fitstream.demo.folder import Logins, fresh_folder
 from fitstream.demo.gather import Counts
+from fitstream.demo.table import MODELS
 from fitstream.demo.waiting import Waiting
 from fitstream.errors import Halted
 from fitstream.simulate.compare import Comparison, Difference
 from fitstream.simulate.delivery import Totals
 from fitstream.stack.folder_lock import locked_folder
+from fitstream.trainer.models.blend import ENSEMBLE
+from fitstream.trainer.models.shape import MIXTURE
+from fitstream.trainer.report import BASELINES, CLIMATOLOGY
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC).isoformat()
 DONE: dict[str, Any] = {
@@ -184,3 +188,7 @@ def test_logins_are_kept_where_only_their_owner_reads_them(tmp_path: Path) -> No
     assert len(one) >= 10
     assert json.loads(logins.path.read_text()) == logins.passwords
     assert logins.path.stat().st_mode & 0o077 == 0
+
+
+def test_every_model_that_a_run_may_compare_has_a_row() -> None:
+    assert {CLIMATOLOGY, MIXTURE, ENSEMBLE, *BASELINES} <= MODELS.keys()
