@@ -4,7 +4,9 @@ Arrays where there are many rows; plain numbers where there are few, since makin
 more than a small post. Both say the same. Must not know slots or verdicts: that is `samples`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from struct import Struct
+from struct import error as StructError  # noqa: N812
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,11 +76,13 @@ class _Many:
 
     def __init__(self, columns: Sequence[Sequence[Any]]) -> None:
         count = len(columns[0])
-        self._present = [i for i, column in enumerate(columns) if column.count(None) < count]
-        raw = np.array([columns[i] for i in self._present], dtype=np.float64)
-        self._values = np.rint(raw * _SCALES[self._present, None]) if self._present else raw
+        self._present = [i for i, column in enumerate(columns) if not _is_empty(column, count)]
+        pack = Struct(f"{count}d").pack
+        packed = b"".join([_doubles(columns[i], pack) for i in self._present])
+        raw = np.frombuffer(packed).reshape(len(self._present), count)
+        self._values = np.rint(raw * _SCALES[self._present, None])
         self._absent = np.isnan(self._values)
-        self._gaps: list[bool] = [bool(row.any()) for row in self._absent]
+        self._gaps: list[bool] = np.logical_or.reduce(self._absent, axis=1).tolist()
         self._whole = np.where(self._absent, 0, self._values) if any(self._gaps) else self._values
 
     def scaled(self) -> list[Column | None]:
@@ -114,3 +118,15 @@ class _Many:
 
     def _of(self, index: int) -> NDArray[np.float64] | None:
         return self._values[self._present.index(index)] if index in self._present else None
+
+
+def _is_empty(column: Sequence[Any], count: int) -> bool:
+    return column[0] is None and column.count(None) == count
+
+
+def _doubles(column: Sequence[Any], pack: Callable[..., bytes]) -> bytes:
+    """A column as doubles, NaN = absent. Packing is twice as fast, but knows no absence."""
+    try:
+        return pack(*column)
+    except StructError:
+        return np.array(column, dtype=np.float64).tobytes()

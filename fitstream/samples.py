@@ -144,7 +144,7 @@ def check(decoded: Decoded, accepted: Window) -> Checked:
 def _check_slots(texts: Sequence[str], accepted: Window, bad: dict[int, Verdict]) -> list[int]:
     """Slot numbers; −1 stands for one that could not be read or is off the quarter hour."""
     try:
-        slots = [_known_slots[text] for text in texts]
+        slots: list[int | None] = list(map(_known_slots.__getitem__, texts))
     except KeyError:
         slots = [_slot(i, text, bad) for i, text in enumerate(texts)]
     if None in slots:
