@@ -14,6 +14,7 @@ from fitstream.cli_access import audit, oauth_client, rewrap
 from fitstream.cli_api import openapi
 from fitstream.cli_parts import DATA, target
 from fitstream.cli_parts import environ as _environ
+from fitstream.cli_parts import local_part as _local_part
 from fitstream.cli_parts import number as _number
 from fitstream.cli_parts import or_complain as _or_complain
 from fitstream.cli_parts import run as _run
@@ -181,9 +182,8 @@ def create_admin(email: str, password: str | None, data: Path | None) -> None:
 @click.option("--services-only", is_flag=True, help="Kafka, Postgres, Valkey and S3 alone.")
 def up(data: Path, port: int | None, pages_port: int | None, services_only: bool) -> None:
     """Run everything on this machine: local services and all processes, supervised."""
-    from fitstream.stack.up import Options, run_up
-
-    sys.exit(run_up(Options(data, port, pages_port, services_only)))
+    stack = _local_part("fitstream.stack.up")
+    sys.exit(stack.run_up(stack.Options(data, port, pages_port, services_only)))
 
 
 @main.command()
@@ -191,10 +191,9 @@ def up(data: Path, port: int | None, pages_port: int | None, services_only: bool
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def status(data: Path, as_json: bool) -> None:
     """Show the stack that `fitstream up` runs on a folder; exit code 1 unless all of it lives."""
-    from fitstream.stack.control import shown, status
-
-    found = _or_complain(lambda: status(data))
-    click.echo(msgspec.json.encode(found).decode() if as_json else shown(found))
+    control = _local_part("fitstream.stack.control")
+    found = _or_complain(lambda: control.status(data))
+    click.echo(msgspec.json.encode(found).decode() if as_json else control.shown(found))
     sys.exit(0 if found.is_up and not found.ended else 1)
 
 
@@ -202,9 +201,8 @@ def status(data: Path, as_json: bool) -> None:
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the stack.")
 def down(data: Path) -> None:
     """Stop the stack that `fitstream up` runs on a folder."""
-    from fitstream.stack.control import down
-
-    was_up = _or_complain(lambda: down(data))
+    control = _local_part("fitstream.stack.control")
+    was_up = _or_complain(lambda: control.down(data))
     click.echo("stopped" if was_up else "nothing was running")
 
 
@@ -306,6 +304,4 @@ def trace(data: Path | None, url: str | None, key: str | None, **more: Any) -> N
 @click.option("--exit", "leave", is_flag=True, help="Stop after the table; 0 only if all agrees.")
 def demo(data: Path, file: Path, leave: bool) -> None:
     """Show the whole way of a sample on real data, and prove that nothing was lost."""
-    from fitstream.demo.run import run_demo
-
-    sys.exit(run_demo(data, file, leave))
+    sys.exit(_local_part("fitstream.demo.run").run_demo(data, file, leave))

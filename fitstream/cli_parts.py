@@ -4,12 +4,15 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from fitstream.settings import Settings
 
 T = TypeVar("T")
@@ -34,6 +37,17 @@ def number(text: str, kind: "type[N]", option: str) -> "N":
         return kind(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number", param_hint=option) from error
+
+
+def local_part(module: str) -> "ModuleType":
+    """A module that needs the extra `local`; without it the command ends with what to install."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "fitstream":
+            raise
+        text = f"{error.name} is missing: install fitstream[local], which runs services here"
+        raise click.ClickException(text) from error
 
 
 def run(

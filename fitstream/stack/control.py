@@ -58,6 +58,9 @@ def shown(found: Status) -> str:
     """The status for a person."""
     lines = [f"{name:<12} process {pid}" for name, pid in sorted(found.living.items())]
     lines += [f"{name:<12} has ended; see {found.run.logs}/{name}.log" for name in found.ended]
+    if "gateway" not in found.run.pids:
+        lines.append(f"services alone; their addresses are in run.json beside {found.run.logs}")
+        return "\n".join(lines)
     lines.append(f"gateway      {found.run.gateway} is {'ready' if found.ready else 'not ready'}")
     lines.append(f"pages        {found.run.pages}")
     return "\n".join(lines)

@@ -3,7 +3,9 @@
 Must not resolve anything: which jars, which versions and which bytes stand in `localstack/`.
 """
 
+import random
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -19,6 +21,7 @@ Tell = Callable[[str], None]
 _AT_ONCE = 6
 _TRIES = 3
 _TIMEOUT_S = 30
+_PAUSE_S = 2.0  # before the second try, twice that before the third
 
 
 class Jar(NamedTuple):
@@ -81,7 +84,8 @@ def _fetch_all(name: str, missing: list[Jar], tell: Tell) -> None:
 def _fetch(context: MavenContext, jar: Jar) -> Jar:
     """One jar with the locked bytes; others are removed and fetched again."""
     problem = "it did not arrive"
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
+        time.sleep(number * _PAUSE_S * random.uniform(0.5, 1.5))
         try:
             context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
         except (OSError, RuntimeError) as error:  # requests' errors are OSErrors

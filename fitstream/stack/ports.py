@@ -9,8 +9,11 @@ from pathlib import Path
 import msgspec
 
 from fitstream.errors import Halted
+from fitstream.stack.kept import read_kept
+from fitstream.stack.secrets_file import write_private
 
 PREFERRED = {"gateway": 8080, "pages": 8081}
+_DAMAGED = "correct it, or remove it to get new ports (devices must then be told)"
 _held: list[int] = []  # locks that the kernel lets go of when we end
 
 
@@ -22,7 +25,7 @@ def choose_ports(folder: Path, names: list[str], fixed: dict[str, int]) -> dict[
     path = folder / "ports.json"
     known: dict[str, int] = {}
     if path.is_file():
-        known = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+        known = read_kept(path, dict[str, int], _DAMAGED)
     known |= fixed
     taken = set(known.values())
     for name in names:
@@ -31,7 +34,7 @@ def choose_ports(folder: Path, names: list[str], fixed: dict[str, int]) -> dict[
         else:
             known[name] = _free_port(PREFERRED.get(name, 0), taken)
             taken.add(known[name])
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(known)))
+    write_private(path, msgspec.json.format(msgspec.json.encode(known)))
     return known
 
 

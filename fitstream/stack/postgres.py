@@ -86,8 +86,16 @@ def _user_id() -> int:
         return pwd.getpwnam(USER).pw_uid
     except KeyError:
         command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", USER]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)  # noqa: S603
+        _make_user(command)
         return pwd.getpwnam(USER).pw_uid
+
+
+def _make_user(command: list[str]) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=30)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        text = f"root runs Postgres as a user of its own: make it with `{' '.join(command)}`"
+        raise Unavailable("postgres", f"{text} ({error})") from error
 
 
 def _initialise(home: Path, binaries: Path, password: str, user: str) -> None:

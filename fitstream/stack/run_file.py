@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 
 from fitstream.errors import NotFound
+from fitstream.stack.kept import read_kept
 from fitstream.stack.secrets_file import write_private
 
 NAME = "run.json"
+_DAMAGED = "end the stack's processes, remove the file, and start the stack again"
 
 
 class S3Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,7 @@ def read_run_file(folder: Path) -> RunFile:
     path = folder / NAME
     if not path.is_file():
         raise NotFound(f"a stack on {folder} (start one with `fitstream up --data {folder}`)")
-    return msgspec.json.decode(path.read_bytes(), type=RunFile)
+    return read_kept(path, RunFile, _DAMAGED)
 
 
 def environ_of(folder: Path) -> dict[str, str]:

@@ -8,6 +8,9 @@ from pathlib import Path
 import msgspec
 
 from fitstream.ids import new_key
+from fitstream.stack.kept import read_kept
+
+_DAMAGED = "bring it back from a backup: without it this folder's data cannot be opened"
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +31,7 @@ def load_secrets(folder: Path) -> Secrets:
     """The secrets of the stack in `folder`, made and stored at the first call."""
     path = folder / "secrets.json"
     if path.is_file():
-        return msgspec.json.decode(path.read_bytes(), type=Secrets)
+        return read_kept(path, Secrets, _DAMAGED)
     made = Secrets(
         secret_key=base64.b64encode(secrets.token_bytes(32)).decode(),
         postgres_password=secrets.token_hex(16),

@@ -8,7 +8,9 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from signal import SIGKILL, Signals
+from typing import BinaryIO
 
 import psutil
 
@@ -131,8 +133,7 @@ class Supervisor:
         self._ready[program.name].set()
 
     async def _run(self, program: Program, environ: dict[str, str]) -> int:
-        _trim(program)
-        with program.log.open("ab") as log:
+        with self._log_of(program) as log:
             process = await asyncio.create_subprocess_exec(
                 *program.launched_by(os.getpid()),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -144,6 +145,15 @@ class Supervisor:
         self._running[program.name] = process
         self._changed()
         return await process.wait()
+
+    def _log_of(self, program: Program) -> BinaryIO:
+        """Where a program writes; nowhere while there is no room for a new file."""
+        try:
+            _trim(program)
+            return program.log.open("ab")
+        except OSError as error:
+            self._tell(f"{program.name} starts without its log: {error}")
+            return Path(os.devnull).open("ab")
 
     async def _wait_ready(self, program: Program) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S

@@ -1,6 +1,7 @@
 """`fitstream up`: local services, schema, topics, bucket, then every process, supervised."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import msgspec
 
 from fitstream.errors import FitstreamError, Unavailable
 from fitstream.process import EXIT_FAILED, EXIT_HALTED
-from fitstream.settings import Settings, SettingsError
+from fitstream.settings import SettingsError, load
 from fitstream.stack.folder_lock import locked_folder
 from fitstream.stack.kafka import kafka
 from fitstream.stack.leftovers import end_leftovers
@@ -30,6 +31,7 @@ from fitstream.stack.valkey import valkey
 BUCKET = "fitstream"
 _SET_UP_TRIES = 20
 _SET_UP_TIMEOUT_S = 60
+_CATCH_UP_S = 5.0
 _PREFIX = "FITSTREAM_"
 _OWN = ("FITSTREAM_METRICS_PORT", CRASH_AT)
 
@@ -54,7 +56,17 @@ def run_up(options: Options) -> int:
     except SettingsError as error:
         _say(f"fitstream up: {error}", sys.stderr)
         return EXIT_FAILED
+    except OSError as error:
+        _say(f"fitstream up: {_told(error, options.data)}", sys.stderr)
+        return EXIT_FAILED
     return 0
+
+
+def _told(error: OSError, folder: Path) -> str:
+    """What the machine refused, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room there" if full else "name a folder with --data that you may write to"
+    return f"{error}: {remedy}, then run the same command again ({folder})"
 
 
 async def _until_stopped(options: Options) -> None:
@@ -81,6 +93,7 @@ class Stack:
         self._folder = options.data.resolve()
         self._supervisor = Supervisor(_say, self._write_run_file)
         self._run: RunFile | None = None
+        self._is_behind = False  # run.json tells less than we know
 
     async def run(self) -> None:
         """Starts everything and returns only by an error or by being cancelled."""
@@ -90,10 +103,12 @@ class Stack:
             for name in await asyncio.to_thread(end_leftovers, self._folder):
                 _say(f"{name} was left by a killed stack and has been ended")
             (self._folder / NAME).unlink(missing_ok=True)
+            catching_up = asyncio.create_task(self._catch_up())
             try:
                 await self._start()
                 await self._supervisor.failed()
             finally:
+                catching_up.cancel()
                 await self._supervisor.stop()
                 (self._folder / NAME).unlink(missing_ok=True)
                 _say("stopped")
@@ -102,6 +117,7 @@ class Stack:
         ports = choose_ports(self._folder, self._port_names(), self._fixed_ports())
         secrets = load_secrets(self._folder)
         settings = self._settings(ports, secrets)
+        load(settings)  # a wrong one is told before anything starts
         await self._supervisor.start(await self._services(ports, secrets))
         admin = await self._set_up(settings, secrets)
         self._run = self._run_file(ports, secrets, settings, admin)
@@ -201,11 +217,7 @@ class Stack:
         settings: dict[str, str],
         admin: AdminLogin | None,
     ) -> RunFile:
-        known = msgspec.convert(
-            {name.removeprefix(_PREFIX).lower(): value for name, value in settings.items()},
-            Settings,
-            strict=False,
-        )
+        known = load(settings)
         return RunFile(
             gateway=f"http://127.0.0.1:{ports['gateway']}",
             pages=f"http://127.0.0.1:{ports['pages']}",
@@ -232,7 +244,19 @@ class Stack:
         pids = {"up": os.getpid(), **self._supervisor.pids}
         started = {name: start_time(pid) or 0.0 for name, pid in pids.items()}
         self._run = msgspec.structs.replace(self._run, pids=pids, started=started)
-        write_run_file(self._folder, self._run)
+        try:
+            write_run_file(self._folder, self._run)
+            self._is_behind = False
+        except OSError as error:  # no room: the stack goes on, its file follows
+            self._is_behind = True
+            _say(f"{NAME} could not be written: {_told(error, self._folder)}")
+
+    async def _catch_up(self) -> None:
+        """Writes the run file as soon as there is room for it again."""
+        while True:
+            await asyncio.sleep(_CATCH_UP_S)
+            if self._is_behind:
+                self._write_run_file()
 
     def _announce(self, run: RunFile) -> None:
         if self._options.services_only:
@@ -266,5 +290,6 @@ async def _run_set_up(environ: dict[str, str], admin: AdminLogin) -> tuple[int, 
 
 def _say(text: str, to: "object" = None) -> None:
     stream = sys.stdout if to is None else sys.stderr
-    stream.write(text + "\n")
-    stream.flush()
+    with suppress(OSError):  # where our words go may have no room; the stack must live on
+        stream.write(text + "\n")
+        stream.flush()

@@ -1,0 +1,131 @@
+"""`fitstream up` where the machine or a person is at fault: clear words, and it lives on."""
+
+import asyncio
+import errno
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from fitstream import cli_parts
+from fitstream.errors import Halted
+from fitstream.stack import up
+from fitstream.stack.ports import choose_ports
+from fitstream.stack.run_file import RunFile, S3Address, read_run_file
+from fitstream.stack.secrets_file import load_secrets
+from tests.conftest import clean_environ
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def started(folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "fitstream", "up", "--data", str(folder), "--services-only"],
+        env=clean_environ(**environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_wrong_setting_is_named_before_anything_starts(tmp_path: Path) -> None:
+    done = started(tmp_path, FITSTREAM_POOL_SIZE="many")
+    assert done.returncode == 1
+    assert "FITSTREAM_POOL_SIZE" in done.stderr
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = started(tmp_path / "file" / "data")
+    assert done.returncode == 1
+    assert "--data" in done.stderr
+    assert str(tmp_path / "file") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_at_the_start_says_to_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def is_full(_: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(up, "load_secrets", is_full)
+    assert up.run_up(up.Options(tmp_path, None, None, services_only=True)) == 1
+    said = capsys.readouterr().err
+    assert "No space left" in said
+    assert "make room" in said
+    assert str(tmp_path) in said
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("ports.json", lambda folder: choose_ports(folder, ["kafka"], {})),
+        ("secrets.json", load_secrets),
+        ("run.json", read_run_file),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str, read: Any) -> None:
+    (tmp_path / name).write_text('{"kafka": 9')
+    with pytest.raises(Halted, match=name) as error:
+        read(tmp_path)
+    assert any(remedy in str(error.value) for remedy in ("remove", "backup"))
+
+
+def test_ports_are_replaced_whole_so_that_no_kill_leaves_half_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ports.json").write_text("{}")
+
+    def is_killed(*_: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(Path, "rename", is_killed)
+    with pytest.raises(OSError, match="No space"):
+        choose_ports(tmp_path, ["kafka"], {})
+    assert (tmp_path / "ports.json").read_text() == "{}"
+
+
+async def test_without_room_for_the_run_file_the_stack_lives_and_the_file_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = up.Stack(up.Options(tmp_path, None, None, services_only=True), {})
+    stack._run = RunFile(
+        gateway="", pages="", kafka="", postgres="", redis="", logs="", admin=None, settings={},
+        s3=S3Address(endpoint="", bucket="", access_key="", secret_key=""),
+        supervisor=os.getpid(), pids={}, started={},
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", _no_room)
+        stack._write_run_file()
+    assert "make room" in capsys.readouterr().out
+    assert not (tmp_path / "run.json").exists()
+    monkeypatch.setattr(up, "_CATCH_UP_S", 0.001)
+    catching_up = asyncio.create_task(stack._catch_up())
+    async with asyncio.timeout(2):
+        while not (tmp_path / "run.json").exists():  # noqa: ASYNC110  a file is waited for
+            await asyncio.sleep(0.001)
+    catching_up.cancel()
+    with suppress(asyncio.CancelledError):
+        await catching_up
+    assert read_run_file(tmp_path).supervisor == os.getpid()
+
+
+def _no_room(*_: object) -> None:
+    raise FULL
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_missing(_: str) -> None:
+        raise ModuleNotFoundError("No module named 'psutil'", name="psutil")
+
+    monkeypatch.setattr(cli_parts, "import_module", is_missing)
+    with pytest.raises(click.ClickException, match=r"psutil.*fitstream\[local\]"):
+        cli_parts.local_part("fitstream.stack.up")
