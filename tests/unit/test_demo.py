@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fitstream.client.data import Items
 from fitstream.client.operations import Pipeline, Run
 from fitstream.demo.folder import Logins, fresh_folder
 from fitstream.demo.gather import Counts
+from fitstream.demo.run import Demo
 from fitstream.demo.table import MODELS
 from fitstream.demo.waiting import Waiting
 from fitstream.errors import Halted
@@ -104,6 +107,35 @@ def test_rejected_rows_are_no_disagreement() -> None:
 )
 def test_every_count_that_does_not_agree_is_named(fields: dict[str, Any]) -> None:
     assert counts(**fields).disagreements()
+
+
+@pytest.mark.parametrize(("fields", "code"), [({}, 0), ({"missing_files": 1}, 1)])
+async def test_the_exit_code_is_0_only_if_all_counts_agree(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fields: dict[str, Any],
+    code: int,
+) -> None:
+    async def gathered(*_: object) -> Counts:
+        return counts(**fields)
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    for name, fake in (("gather_counts", gathered), ("settled", nothing), ("compare_all", nothing)):
+        monkeypatch.setattr(f"fitstream.demo.run.{name}", fake)
+    path = tmp_path / "one.parquet"
+    slots = {"wearer": [1], "slot_local": [datetime(2020, 1, 1)], "steps": [1.0]}  # noqa: DTZ001
+    pq.write_table(pa.table(slots), path)
+    demo = Demo(tmp_path, path)
+    assert demo.code == 1, "a demo that never came to its table has failed"
+    posted: Any = (Totals(), None)
+    await demo._report(None, None, posted, [])  # type: ignore[arg-type]
+    assert demo.code == code
+    said = capsys.readouterr().out
+    assert ("All counts agree" in said) == (code == 0)
+    assert ("NOT SO: every version has its file" in said) == (code == 1)
 
 
 class FakeAdmin:
