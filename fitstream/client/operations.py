@@ -209,9 +209,14 @@ class Models(msgspec.Struct, frozen=True):
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts, lag and freshness of every hop."""
+    """Counts, lag and freshness of every hop.
+
+    `counted_at` is how old what grows with the customers is: people, devices, rows, weeks, jobs and
+    forecasts. All else is of `at`.
+    """
 
     at: datetime
+    counted_at: datetime
     customers: People
     devices: dict[str, int]
     kafka: Kafka | None

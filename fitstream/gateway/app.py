@@ -70,6 +70,7 @@ from fitstream.gateway.keys import (
     SETTINGS,
     SIGNER,
     STORE,
+    TALLIES,
 )
 from fitstream.gateway.legacy import accounts as legacy_accounts
 from fitstream.gateway.legacy import daily as legacy_daily
@@ -166,6 +167,7 @@ def make_app(
     app.cleanup_ctx.append(_keys)
     app.cleanup_ctx.append(_guards)
     app[OVERVIEWS] = Recent(_OVERVIEW_S)
+    app[TALLIES] = Recent(_OVERVIEW_S)
     app[DOCUMENT] = Documented(api_routes())
     app[ROUTE_TABLE] = route_table(api_routes())
     add_routes(app)

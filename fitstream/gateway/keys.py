@@ -17,6 +17,7 @@ from fitstream.gateway.routes import Route
 from fitstream.outbox import Outbox
 from fitstream.receipts import Signer
 from fitstream.repo.database import Repo
+from fitstream.repo.tally import Tally
 from fitstream.settings import Settings
 from fitstream.store import Store
 
@@ -35,6 +36,7 @@ RATES = web.AppKey("rates", RateLimiter)
 RETRY_LATER = web.AppKey("retry_later", RetryLater)
 SIGNER = web.AppKey("signer", Signer)
 OVERVIEWS = web.AppKey("overviews", Recent[dict[str, Any]])
+TALLIES = web.AppKey("tallies", Recent[Tally])
 DOCUMENT = web.AppKey("document", Documented)
 ROUTE_TABLE = web.AppKey("route_table", dict[str, Route])
 DIGEST = web.AppKey("digest", Digest)

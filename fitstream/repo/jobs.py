@@ -94,13 +94,6 @@ class Child(msgspec.Struct, frozen=True):
     error: str | None
 
 
-class StateCount(msgspec.Struct, frozen=True):
-    """How many jobs are in a state."""
-
-    state: str
-    count: int
-
-
 class FinishedWeek(msgspec.Struct, frozen=True):
     """Whose week has finished."""
 
@@ -291,11 +284,6 @@ async def get_job(db: Db, job_id: str) -> Job:
     if found is None:
         raise NotFound(f"job {job_id}")
     return found
-
-
-async def job_counts(db: Db, within: Sequence[int] | None = None) -> dict[str, int]:
-    """Jobs by state."""
-    return {row.state: row.count for row in await fetch(db, StateCount, "jobs.job_counts", within)}
 
 
 async def take_finished_weeks(db: Db) -> list[FinishedWeek]:

@@ -1,4 +1,7 @@
-"""Counts for the overview: what stands at each hop."""
+"""Counts for the overview: what stands at each hop, as far as it costs next to nothing to ask.
+
+What grows with the customers is counted slice by slice in `tally`.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,34 +11,22 @@ import msgspec
 from fitstream.repo.database import Db, fetch_one
 
 
-class CustomerCounts(msgspec.Struct, frozen=True):
-    """Active customers, and how many were heard of within an hour and a day."""
-
-    total: int
-    seen_1h: int
-    seen_24h: int
-
-
 class LedgerCounts(msgspec.Struct, frozen=True):
-    """Records and samples read, rows added and replaced, rows in all, newest receipt."""
+    """Records and samples read, rows added and replaced, newest receipt."""
 
     records: int
     samples: int
     inserted: int
     updated: int
-    rows: int
     newest_at: datetime | None
 
 
 class OtherCounts(msgspec.Struct, frozen=True):
-    """The rest of the overview."""
+    """Dead letters that wait for somebody, models, training runs."""
 
-    devices: int
     dead_letters: int
     models: int
     training_runs: int
-    forecasts: int
-    forecast_customers: int
 
 
 class Champion(msgspec.Struct, frozen=True):
@@ -46,25 +37,16 @@ class Champion(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-async def customer_counts(db: Db, within: Sequence[int] | None = None) -> CustomerCounts:
-    """Customers by how lately they were heard of."""
-    found = await fetch_one(db, CustomerCounts, "pipeline.customer_counts", within)
-    return found or CustomerCounts(0, 0, 0)
-
-
-async def ledger_counts(db: Db, within: Sequence[int] | None = None) -> LedgerCounts:
-    """What went through the ledger; of some programmes what is known by customer."""
-    if within is None:
-        found = await fetch_one(db, LedgerCounts, "pipeline.ledger_counts")
-    else:
-        found = await fetch_one(db, LedgerCounts, "pipeline.ledger_counts_within", within)
-    return found or LedgerCounts(0, 0, 0, 0, 0, None)
+async def ledger_counts(db: Db) -> LedgerCounts:
+    """What went through the ledger, of all programmes: it is not known by one."""
+    found = await fetch_one(db, LedgerCounts, "pipeline.ledger_counts")
+    return found or LedgerCounts(0, 0, 0, 0, None)
 
 
 async def other_counts(db: Db, within: Sequence[int] | None = None) -> OtherCounts:
-    """Devices, dead letters, models, runs and forecasts."""
+    """Dead letters, models and runs."""
     found = await fetch_one(db, OtherCounts, "pipeline.other_counts", within)
-    return found or OtherCounts(0, 0, 0, 0, 0, 0)
+    return found or OtherCounts(0, 0, 0)
 
 
 async def newest_champion(db: Db, within: Sequence[int] | None = None) -> Champion | None:

@@ -1,6 +1,5 @@
 """Weeks: closing, leases, the roller's snapshot and commit, versions."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -114,16 +113,6 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     changed: dict[str, Any]
 
 
-class WeekCounts(msgspec.Struct, frozen=True):
-    """Weeks by state, and versions in all."""
-
-    open: int
-    closing: int
-    rolled: int
-    late: int
-    versions: int
-
-
 async def close_due(db: Db, waiting: Waiting, behind: OpenPlace, limit: int) -> Looked | None:
     """Closes what is to be closed of the next `limit` open weeks that have ended; None when there
     are none behind `behind`. A repeat closes nothing twice."""
@@ -201,9 +190,3 @@ async def get_week(db: Db, customer_no: int, week: str) -> WeekRow:
 async def list_versions(db: Db, customer_no: int, week: str) -> list[WeekVersion]:
     """Versions of a week, newest first."""
     return await fetch(db, WeekVersion, "weeks.list_versions", customer_no, week)
-
-
-async def week_counts(db: Db, within: Sequence[int] | None = None) -> WeekCounts:
-    """Weeks by state, of the programmes with the numbers in `within`."""
-    found = await fetch_one(db, WeekCounts, "weeks.week_counts", within)
-    return found or WeekCounts(0, 0, 0, 0, 0)

@@ -29,6 +29,7 @@ from fitstream.trainer.report import BASELINES, CLIMATOLOGY
 NOW = datetime(2026, 11, 24, tzinfo=UTC).isoformat()
 DONE: dict[str, Any] = {
     "at": NOW,
+    "counted_at": NOW,
     "customers": {"total": 2, "seen_1h": 2, "seen_24h": 2},
     "devices": {"total": 2},
     "kafka": {"records": 4, "lag": 0, "groups": {"ledger": {"lag": 0}}},

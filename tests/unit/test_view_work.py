@@ -34,6 +34,7 @@ def job(**fields: Any) -> Job:
 def found(**fields: Any) -> Pipeline:
     base: dict[str, Any] = {
         "at": NOW,
+        "counted_at": NOW,
         "customers": People(22, 20, 22),
         "devices": {"total": 22},
         "kafka": Kafka(500, 0, {"ledger": {"lag": 0}}),

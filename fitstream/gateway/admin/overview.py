@@ -20,6 +20,7 @@ from fitstream.gateway.view.work import JobView, job_view
 _LAG_WARN = 1000
 _JOBS_SHOWN = 5
 _STALE = timedelta(hours=1)
+_OLD = timedelta(seconds=5)
 
 
 class Stop(NamedTuple):
@@ -64,6 +65,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[JobView]
     chart: Chart | None
     is_live: bool
+    is_old: bool  # what grows with the customers was counted longer ago than all else
 
 
 async def show_overview(request: web.Request, viewer: Viewer) -> web.StreamResponse:
@@ -93,6 +95,7 @@ async def _overview(request: web.Request, viewer: Viewer, is_live: bool) -> Over
         jobs=[job_view(job, viewer.now) for job in recent],
         chart=throughput_chart(looks, viewer.now),
         is_live=is_live,
+        is_old=found.at - found.counted_at > _OLD,
     )
 
 

@@ -101,11 +101,6 @@ FROM job
 WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)
   AND ($3::text IS NULL OR id = $3) AND ($4::int[] IS NULL OR programme_no = ANY($4))
 
--- name: job_counts -> StateCount
--- Jobs by state.
-SELECT state, count(*) AS count FROM job
-WHERE $1::int[] IS NULL OR programme_no = ANY($1) GROUP BY state
-
 -- name: take_finished_weeks -> FinishedWeek
 -- Finished weeks that nobody has looked at: their programmes are stale now.
 UPDATE job SET state = 'succeeded', started_at = now(), done_at = now()

@@ -100,16 +100,3 @@ ORDER BY w.week DESC LIMIT $4
 -- Published states of a week, newest first.
 SELECT version, content_sha, rows, slots, measured, files, reason, changed, created_at
 FROM week_version WHERE customer_no = $1 AND week = $2 ORDER BY version DESC
-
--- name: week_counts -> WeekCounts
--- How many weeks are in which state.
-SELECT count(*) FILTER (WHERE closed_at IS NULL) AS open,
-       count(*) FILTER (WHERE closed_at IS NOT NULL AND rolled_at IS NULL) AS closing,
-       count(*) FILTER (WHERE rolled_at IS NOT NULL AND dirty_seq = rolled_seq) AS rolled,
-       count(*) FILTER (WHERE rolled_at IS NOT NULL AND dirty_seq > rolled_seq) AS late,
-       (SELECT count(*) FROM week_version
-        WHERE $1::int[] IS NULL OR customer_no IN (
-            SELECT customer_no FROM customer WHERE programme_no = ANY($1))) AS versions
-FROM week_state
-WHERE $1::int[] IS NULL OR customer_no IN (
-    SELECT customer_no FROM customer WHERE programme_no = ANY($1))
