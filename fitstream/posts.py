@@ -79,7 +79,10 @@ def _split_slowly(body: bytes) -> _RawPost:
         texts = [msgspec.Raw(json.dumps(row).encode()) for row in rows]
         return msgspec.structs.replace(_raw_post.decode(fields), samples=texts)
     except (*_UNREADABLE, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise Rejected("unreadable", f"the body is not JSON: {error}") from error
+        text = (
+            f"the body is not JSON ({error}): send one object with device_id, sent_at and samples"
+        )
+        raise Rejected("unreadable", text) from error
 
 
 def decode_csv(body: bytes, query: Mapping[str, str], rows_max: int) -> Decoded:
@@ -88,7 +91,8 @@ def decode_csv(body: bytes, query: Mapping[str, str], rows_max: int) -> Decoded:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Rejected("unreadable", f"the body is not UTF-8 CSV: {error}") from error
+        text = f"the body is not UTF-8 CSV ({error}): write it as UTF-8 with a header line"
+        raise Rejected("unreadable", text) from error
     lines = [_cells(line) for line in io.StringIO(text, newline=None) if line.strip()]
     if not lines:
         raise Rejected("unreadable", "the CSV has no header line; name the columns, `slot` first")

@@ -23,6 +23,7 @@ from fitstream.settings import Settings
 
 log = get(__name__)
 
+_REFUSED = "the key is unknown, wrong or revoked: send it whole, or have a new one made"
 _UNKNOWN_TTL_S = 5.0
 _UNKNOWN_MAX = 10_000
 _LOOKUPS_AT_ONCE = 8
@@ -155,4 +156,4 @@ def _role(row: KeyRow) -> Role:
 
 
 def _refused() -> Rejected:
-    return Rejected("unauthorized", "the key is unknown, wrong or revoked", 401)
+    return Rejected("unauthorized", _REFUSED, 401)

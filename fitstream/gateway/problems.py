@@ -159,8 +159,14 @@ def problem(error: FitstreamError) -> web.Response:
         case TooMany():
             return make_problem(429, "too_many_requests", str(error), None, error.retry_after_s)
         case Unavailable():
-            return make_problem(503, "unavailable", str(error), None, error.retry_after_s)
+            return make_problem(503, "unavailable", _away(error), None, error.retry_after_s)
     return make_problem(500, "internal", "something went wrong here")
+
+
+def _away(error: Unavailable) -> str:
+    """What is away, and what the caller does meanwhile."""
+    wait_s = max(1, math.ceil(error.retry_after_s))
+    return f"{error}; keep your data, wait {wait_s} s, then send the same again"
 
 
 def http_problem(error: web.HTTPException) -> web.Response:

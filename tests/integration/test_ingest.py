@@ -190,22 +190,23 @@ async def test_next_post_at_is_the_devices_own_moment_of_the_quarter_hour(wearer
 
 
 BAD_BODIES = [
-    ("application/json", b"{not json", 400, "unreadable"),
-    ("application/json", b"[1,2,3]", 400, "unreadable"),
-    ("application/json", b'{"samples":[]}', 400, "missing_field"),
-    ("application/json", b"[" * 100_000, 400, "unreadable"),
-    ("application/json", b" " * 2_097_152, 413, "body_too_large"),
-    ("text/plain", b"hello", 415, "unsupported_type"),
-    ("text/csv", b"slot,stairs\n2026-11-16T00:00:00Z,3", 422, "unknown_field"),
-    ("text/csv", b"steps\n3", 422, "missing_field"),
-    ("text/csv", b"\xff\xfe", 400, "unreadable"),
+    ("application/json", b"{not json", (400, "unreadable", "send one object with device_id")),
+    ("application/json", b"[1,2,3]", (400, "unreadable", "Expected `object`")),
+    ("application/json", b'{"samples":[]}', (400, "missing_field", "`device_id`")),
+    ("application/json", b"[" * 100_000, (400, "unreadable", "Expected `object`")),
+    ("application/json", b" " * 2_097_152, (413, "body_too_large", "send it in parts")),
+    ("text/plain", b"hello", (415, "unsupported_type", "send application/json or text/csv")),
+    ("text/csv", b"slot,stairs\n2026-11-16T00:00:00Z,3", (422, "unknown_field", "columns are ")),
+    ("text/csv", b"steps\n3", (422, "missing_field", "`slot`")),
+    ("text/csv", b"\xff\xfe", (400, "unreadable", "write it as UTF-8")),
 ]
 
 
-@pytest.mark.parametrize(("kind", "body", "status", "code"), BAD_BODIES)
-async def test_a_body_that_cannot_be_read_is_told_why(
-    wearer: Wearer, http: ClientSession, kind: str, body: bytes, status: int, code: str
+@pytest.mark.parametrize(("kind", "body", "told"), BAD_BODIES)
+async def test_a_body_that_cannot_be_read_is_told_why_and_what_to_send(
+    wearer: Wearer, http: ClientSession, kind: str, body: bytes, told: tuple[int, str, str]
 ) -> None:
+    status, code, remedy = told
     query = {"device_id": wearer.device.id, "sent_at": datetime.now(UTC).isoformat()}
     headers = _as_device(wearer) | {"Content-Type": kind}
     async with http.post(
@@ -215,7 +216,7 @@ async def test_a_body_that_cannot_be_read_is_told_why(
         assert (answer.status, problem["code"]) == (status, code)
         assert answer.content_type == "application/problem+json"
         assert problem["request_id"]
-        assert problem["detail"]
+        assert remedy in problem["detail"]
 
 
 async def test_a_gzip_bomb_is_refused_by_its_inflated_size(
@@ -228,24 +229,26 @@ async def test_a_gzip_bomb_is_refused_by_its_inflated_size(
 
 
 @pytest.mark.parametrize(
-    ("row", "code", "retry"),
+    ("row", "code", "retry", "told"),
     [
-        ({"slot": at(last_monday(-1), 0)}, "future_slot", True),
-        ({"slot": "2020-01-01T00:00:00Z"}, "too_old", False),
-        ({"slot": "2026-11-16T00:07:00Z"}, "slot_misaligned", False),
-        ({"slot": "2026-11-16T00:00:00"}, "wrong_type", False),
-        ({"slot": at(MONDAY, 0), "steps": -1}, "out_of_range", False),
-        ({"slot": at(MONDAY, 0), "steps": "many"}, "wrong_type", False),
+        ({"slot": at(last_monday(-1), 0)}, "future_slot", True, "check the clock"),
+        ({"slot": "2020-01-01T00:00:00Z"}, "too_old", False, "older than"),
+        ({"slot": "2026-11-16T00:07:00Z"}, "slot_misaligned", False, "start of a quarter hour"),
+        ({"slot": "2026-11-16T00:00:00"}, "wrong_type", False, "with its zone, like 2026"),
+        ({"slot": at(MONDAY, 0), "steps": -1}, "out_of_range", False, "steps: Expected `int` >= 0"),
+        ({"slot": at(MONDAY, 0), "steps": "many"}, "wrong_type", False, "steps: Expected `int"),
+        ({"slot": at(MONDAY, 0), "stairs": 3}, "unknown_field", False, "`stairs`"),
     ],
 )
-async def test_a_bad_row_alone_is_422_with_its_code(
-    wearer: Wearer, row: dict[str, Any], code: str, retry: bool
+async def test_a_bad_row_alone_is_422_with_its_code_and_what_is_wrong(
+    wearer: Wearer, row: dict[str, Any], code: str, retry: bool, told: str
 ) -> None:
     with pytest.raises(Rejected) as error:
         await wearer.post([row])
     assert error.value.status == 422
     verdict = error.value.extra["rejected"][0]  # type: ignore[index]
     assert (verdict["code"], verdict["retry"]) == (code, retry)
+    assert told in verdict["message"]
 
 
 @pytest.mark.parametrize("key", ["", "fs_a_b", "Bearer", "x" * 5000])
@@ -254,6 +257,7 @@ async def test_a_wrong_key_is_401_and_says_how_to_send_one(http: ClientSession, 
         "/v1/samples", data=b"{}", headers={"Authorization": f"Bearer {key}"}
     ) as a:
         assert a.status == 401
+        assert "Bearer" in (told := (await a.json())["detail"]) or "new one made" in told
         assert any("Bearer" in way for way in a.headers.getall("WWW-Authenticate"))
 
 

@@ -3,6 +3,7 @@
 Each service is frozen (SIGSTOP), which looks to its clients like a dead network.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,6 +62,8 @@ async def post(http: ClientSession, wearer: Wearer, hour: int) -> tuple[int, str
     rows = day_of_samples(MONDAY)[hour * 4 : hour * 4 + 4]
     headers = {"Authorization": f"Bearer {wearer.device.key}"}
     async with http.post("/v1/samples", json=wearer.envelope(rows), headers=headers) as answer:
+        if answer.status == 503:
+            assert "keep your data" in (await answer.json())["detail"]
         return answer.status, answer.headers.get("Retry-After")
 
 
@@ -85,11 +88,17 @@ async def test_without_postgres_posts_are_accepted_and_reads_are_503(
 ) -> None:
     async with frozen(stack, admin, "postgres"):
         assert (await post(http, wearer, 2))[0] == 202
-        headers = {"Authorization": f"Bearer {stack.admin_key}"}
-        async with http.get(f"/v1/customers/{wearer.customer.id}", headers=headers) as answer:
-            assert answer.status == 503
-            assert "Retry-After" in answer.headers
+        reading = _is_away(http, f"/v1/customers/{wearer.customer.id}", stack.admin_key)
+        strange = _is_away(http, "/v1/jobs", "fs_neverseen_secret")  # who it is cannot be known
+        await asyncio.gather(reading, strange)
     await wait_for_rows(wearer, 5)
+
+
+async def _is_away(http: ClientSession, path: str, key: str) -> None:
+    async with http.get(path, headers={"Authorization": f"Bearer {key}"}) as answer:
+        assert answer.status == 503
+        assert "Retry-After" in answer.headers
+        assert (await answer.json())["detail"].startswith("postgres is not available")
 
 
 async def test_without_s3_data_is_taken_in_and_weeks_roll_when_it_is_back(

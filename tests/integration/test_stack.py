@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 import msgspec
 import psutil
 import pytest
+from aiohttp import ClientSession
 
 from fitstream.stack.run_file import read_run_file
 from tests.conftest import RunningStack, clean_environ
@@ -156,14 +158,45 @@ def test_an_unknown_setting_is_named() -> None:
 
 @pytest.mark.parametrize("name", ["ledger", "archive", "roller", "dispatcher", "worker"])
 async def test_every_process_shows_its_metrics_and_health(stack: RunningStack, name: str) -> None:
-    from aiohttp import ClientSession
-
     ports = msgspec.json.decode((stack.folder / "ports.json").read_bytes())
     async with ClientSession(f"http://127.0.0.1:{ports[f'{name}_metrics']}") as session:
         for path, marks in (("/healthz", "ok"), ("/readyz", "ready"), ("/metrics", "fitstream_")):
             async with session.get(path) as answer:
                 assert answer.status == 200
                 assert marks in await answer.text()
+
+
+async def test_what_serves_people_shows_its_metrics_and_health_too(stack: RunningStack) -> None:
+    for address in (stack.gateway, stack.pages):
+        async with ClientSession(address) as session:
+            for path, marks in (
+                ("/healthz", "ok"),
+                ("/readyz", "ready"),
+                ("/metrics", "fitstream_request_seconds"),
+            ):
+                async with session.get(path) as answer:
+                    assert (answer.status, path) == (200, path)
+                    assert marks in await answer.text()
+    async with ClientSession(stack.gateway) as session, session.get("/metrics") as answer:
+        assert 'fitstream_lag_records{group="' in await answer.text()
+
+
+async def test_the_time_is_the_servers_and_names_the_slot_that_runs(http: ClientSession) -> None:
+    before = datetime.now(UTC)
+    async with http.get("/v1/time") as answer:
+        told = await answer.json()
+    now = datetime.fromisoformat(told["now"])
+    assert before <= now <= datetime.now(UTC)
+    assert told["slot"] == int(now.timestamp()) // 900
+
+
+def test_no_secret_stands_on_a_command_line(stack: RunningStack) -> None:
+    secrets = msgspec.json.decode((stack.folder / "secrets.json").read_bytes(), type=dict[str, str])
+    hidden = [value for name, value in secrets.items() if "email" not in name and "id" not in name]
+    assert len(hidden) >= 6
+    for name, pid in read_run_file(stack.folder).pids.items():
+        words = " ".join(psutil.Process(pid).cmdline())
+        assert [secret for secret in hidden if secret in words] == [], name
 
 
 def test_a_gateway_on_a_taken_port_halts_and_says_so(stack: RunningStack) -> None:
@@ -174,8 +207,6 @@ def test_a_gateway_on_a_taken_port_halts_and_says_so(stack: RunningStack) -> Non
 
 
 async def test_several_gateway_processes_share_one_port(stack: RunningStack) -> None:
-    from aiohttp import ClientSession
-
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = ["gateway", "--processes", "2", "--port", str(port), "--data", str(stack.folder)]

@@ -54,6 +54,12 @@ def test_a_kind_of_error_is_a_problem_with_its_status_and_code(
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_who_meets_an_outage_is_told_to_keep_the_data_and_for_how_long_to_wait() -> None:
+    told = body_of(problem(Unavailable("kafka", "no ack", 7.5)))["detail"]
+    assert told.startswith("kafka is not available: no ack")
+    assert "keep your data, wait 8 s, then send the same again" in told
+
+
 def test_what_a_person_must_decide_is_not_told_to_strangers() -> None:
     assert "lost a topic" not in str(body_of(problem(Halted("lost a topic"))))
 
