@@ -8,12 +8,23 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 from fitstream.clock import day_bounds, local_day, local_time
-from fitstream.merge import HEART, METRICS, NAMES, Row, Values, combine_devices, unscaled
+from fitstream.merge import (
+    HEART,
+    LEAST_TOMBSTONE,
+    METRICS,
+    NAMES,
+    NOTHING,
+    Row,
+    Values,
+    combine_devices,
+    unscaled,
+)
 
 
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
@@ -44,14 +55,36 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def row(self) -> Row:
         """The version as the merge rule sees it."""
-        values: Values = msgspec.structs.astuple(self)[_METRICS_AT:]
+        values: Values = astuple(self)[_METRICS_AT:]
         return Row(values, self.tz_offset_min, self.rev, self.tie)
 
 
 _METRICS_AT = 9
 
 
-class Slot(NamedTuple):
+class LedgerColumns(NamedTuple):
+    """The same rows turned by a quarter: what is done to all of them costs a fraction so."""
+
+    slot: Sequence[int]
+    device_id: Sequence[str]
+    priority: Sequence[int]
+    tz_offset_min: Sequence[int]
+    rev: Sequence[int]
+    tie: Sequence[int]
+    metrics: Sequence[Sequence[int | None]]
+
+
+def columns_of(rows: Iterable[LedgerRow]) -> LedgerColumns:
+    """Columns of rows; each of them empty where there are none."""
+    turned: list[Any] = list(zip(*map(astuple, rows), strict=True))
+    if not turned:
+        return LedgerColumns((), (), (), (), (), (), ((),) * len(METRICS))
+    slot, _, device_id, priority, tz_offset_min, rev, tie = turned[:7]
+    metrics = turned[_METRICS_AT:]
+    return LedgerColumns(slot, device_id, priority, tz_offset_min, rev, tie, metrics)
+
+
+class Slot(msgspec.Struct, frozen=True, gc=False):
     """One slot of one wearer: values, and the device most of them come from."""
 
     slot: int
@@ -63,18 +96,27 @@ class Slot(NamedTuple):
     @property
     def is_measured(self) -> bool:
         """Whether any metric was measured; a row without says *not worn*."""
-        return any(value is not None for value in self.values)
+        return self.values != NOTHING
 
 
-def combine(rows: Iterable[LedgerRow]) -> list[Slot]:
+def measured(slots: Sequence[Slot]) -> int:
+    """How many of the slots have any metric measured."""
+    return len(slots) - [slot.values for slot in slots].count(NOTHING)
+
+
+def combine(rows: Sequence[LedgerRow]) -> list[Slot]:
     """One entry per slot that has a live row; `rows` sorted by slot, best device first."""
+    all_ = columns_of(rows)
+    if len(set(all_.slot)) < len(rows) or max(all_.tie, default=0) >= LEAST_TOMBSTONE:
+        return _combine_each(rows)
+    values = zip(*all_.metrics, strict=True)  # one device, nothing deleted: nearly always
+    return list(map(Slot, all_.slot, values, all_.device_id, all_.tz_offset_min, all_.rev))
+
+
+def _combine_each(rows: Iterable[LedgerRow]) -> list[Slot]:
     slots = []
     for slot, group in groupby(rows, key=attrgetter("slot")):
         live = [(found, row) for found in group if not (row := found.row).deleted]
-        if len(live) == 1:  # nearly always
-            ((only, row),) = live
-            slots.append(Slot(slot, row.values, only.device_id, row.tz_offset_min, row.rev))
-            continue
         if not live:
             continue
         best, best_row = next(

@@ -45,6 +45,7 @@ _ABSENT = -(2**31)
 _PACK = Struct(f"<{len(METRICS)}ih?").pack
 _HASH_BITS = 59
 NOTHING: Values = (None,) * len(METRICS)
+LEAST_TOMBSTONE = TOMBSTONE_COUNT << _HASH_BITS  # the tie-break of a tombstone, and of no other
 
 
 def completeness(tie_break: int) -> int:

@@ -8,7 +8,6 @@ import io
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,13 +17,17 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
+from fitstream import combined
 from fitstream.clock import SLOT_S, local_time
-from fitstream.combined import LedgerRow, Slot, combine
-from fitstream.merge import METRICS, NAMES
+from fitstream.combined import LedgerRow, Slot, columns_of, combine
+from fitstream.merge import LEAST_TOMBSTONE, METRICS, NAMES
 
 SCHEMA_VERSION = 1
 STATES = ("measured", "not_worn", "not_sent")
-_place = attrgetter("slot", "device_id")
+_SECONDS, _SECONDS_UTC = pa.timestamp("s"), pa.timestamp("s", tz="UTC")
+_WEEK_COLUMNS = (
+    "customer_id", "slot", "start", "local", "state", "device_id", "rev", *NAMES,
+)  # fmt: skip
 _ORIGINAL_COLUMNS = (
     "slot", "device_id", "priority", "tz_offset_min", "rev", "tie", "received_s", "src",
 )  # fmt: skip
@@ -51,17 +54,18 @@ def week_content(
 
 def content_sha(content: WeekContent) -> str:
     """SHA-256 of the canonical rows, tombstones too, the bounds and the priorities."""
-    priorities = sorted({(row.device_id, row.priority) for row in content.rows})
+    rows = columns_of(content.rows)
+    priorities = sorted(set(zip(rows.device_id, rows.priority, strict=True)))
     digest = sha256(
         msgspec.msgpack.encode(
             ("week.v1", content.start_slot, content.end_slot, content.zone, priorities)
         )
     )
+    deleted = [tie >= LEAST_TOMBSTONE for tie in rows.tie]
+    place_first = (rows.slot, rows.device_id, rows.tz_offset_min, rows.rev, deleted)
+    canonical = sorted(zip(*place_first, *rows.metrics, strict=True))  # no two have one place
     encode = msgspec.msgpack.Encoder().encode
-    for row in sorted(content.rows, key=_place):
-        version = row.row
-        about = (row.slot, row.device_id, version.tz_offset_min, version.rev, version.deleted)
-        digest.update(encode(about + version.values))
+    digest.update(b"".join(map(encode, canonical)))
     return digest.hexdigest()
 
 
@@ -80,7 +84,7 @@ def is_sound(file: dict[str, Any], body: bytes) -> bool:
 
 def measured(content: WeekContent) -> int:
     """Slots in which any metric was measured."""
-    return sum(slot.is_measured for slot in content.slots)
+    return combined.measured(content.slots)
 
 
 def encode_week(content: WeekContent) -> bytes:
@@ -90,30 +94,42 @@ def encode_week(content: WeekContent) -> bytes:
     """
     count = content.end_slot - content.start_slot
     numbers = np.arange(content.start_slot, content.end_slot, dtype=np.int32)
-    at = np.array([slot.slot - content.start_slot for slot in content.slots], dtype=np.int64)
+    at = np.array([slot.slot for slot in content.slots], np.int64) - content.start_slot
     sent, rev = np.zeros(count, np.bool_), np.zeros(count, np.int32)
-    values = np.full((count, len(METRICS)), np.nan)
-    device = np.full(count, None, object)
-    if len(at):
-        sent[at] = True
-        rev[at] = [slot.rev for slot in content.slots]
-        device[at] = [slot.device_id for slot in content.slots]
-        values[at] = np.array([slot.values for slot in content.slots], np.float64)  # None: NaN
-    state = np.where(sent, np.where(np.isnan(values).all(axis=1), 1, 0), 2)
-    columns: dict[str, Any] = {
-        "customer_id": _text(np.zeros(count, np.int32), [content.customer_id]),
-        "slot": pa.array(numbers),
-        "start": pa.array(numbers * np.int64(SLOT_S), pa.timestamp("s", tz="UTC")),
-        "local": pa.array(_local_s(content.start_slot, content.end_slot, content.zone)).cast(
-            pa.timestamp("s")
-        ),
-        "state": _text(state.astype(np.int32), STATES),
-        "device_id": pa.array(device, pa.string()).dictionary_encode(),
-        "rev": pa.array(rev, mask=~sent),
-    }
-    for index, metric in enumerate(METRICS):
-        columns[metric.name] = _metric(values[:, index], metric.scale)
-    return _parquet(pa.table(columns))
+    sent[at] = True
+    rev[at] = [slot.rev for slot in content.slots]
+    values = _by_metric(content.slots, at, count)
+    state = np.where(sent, np.where(np.isnan(values).all(axis=0), 1, 0), 2)
+    arrays = [
+        _text(np.zeros(count, np.int32), [content.customer_id]),
+        pa.array(numbers),
+        pa.array(numbers * np.int64(SLOT_S)).view(_SECONDS_UTC),
+        pa.array(_local_s(content.start_slot, content.end_slot, content.zone)).view(_SECONDS),
+        _text(state.astype(np.int32), STATES),
+        _devices(content.slots, at, sent),
+        pa.array(rev, mask=~sent),
+        *(_metric(row, metric.scale) for row, metric in zip(values, METRICS, strict=True)),
+    ]
+    return _parquet(pa.Table.from_arrays(arrays, _WEEK_COLUMNS))
+
+
+def _by_metric(slots: Sequence[Slot], at: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Scaled values, a row for each metric, NaN where it was not measured."""
+    values = np.full((len(METRICS), count), np.nan)
+    if slots:
+        turned = list(zip(*(slot.values for slot in slots), strict=True))
+        values[:, at] = np.array(turned, np.float64)  # None: NaN
+    return values
+
+
+def _devices(slots: Sequence[Slot], at: NDArray[np.int64], sent: NDArray[np.bool_]) -> Any:
+    """The device of each slot that was sent; most weeks have one."""
+    names = dict.fromkeys(slot.device_id for slot in slots)
+    number_of = {name: number for number, name in enumerate(names)}
+    codes = np.zeros(len(sent), np.int32)
+    codes[at] = [number_of[slot.device_id] for slot in slots]
+    words = pa.array(list(names), pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=~sent), words)
 
 
 def encode_originals(rows: Sequence[LedgerRow]) -> bytes:
@@ -182,7 +198,7 @@ def _parquet(table: Any) -> bytes:
     kinds = {field.name: field.type for field in table.schema}
     whole = [n for n, kind in kinds.items() if pt.is_integer(kind) or pt.is_timestamp(kind)]
     words = [n for n, kind in kinds.items() if pt.is_dictionary(kind) or pt.is_string(kind)]
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     pq.write_table(
         table,
         sink,
@@ -193,4 +209,4 @@ def _parquet(table: Any) -> bytes:
         column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
         store_schema=False,
     )
-    return sink.getvalue()
+    return bytes(sink.getvalue())

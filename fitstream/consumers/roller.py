@@ -7,6 +7,7 @@ commit point. A crash before it leaves orphan objects, after it nothing is left 
 import asyncio
 import os
 import socket
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -28,7 +29,8 @@ from fitstream.store import Store, Stored
 from fitstream.weekfile import WeekContent, short_sha
 
 log = get(__name__)
-_CLAIMED_AHEAD = 4  # weeks per roller at a time, so that nobody waits for the slowest of a round
+_CLAIMED_AHEAD = 4  # weeks per roller at a time
+_FED_S = 5.0  # then weeks that have ended meanwhile are looked for, however many are due
 _LOOKED_AT = 2_000  # open weeks per look
 _RETRY_S = 10.0
 _ALARM_RETRY_S = 600.0
@@ -57,7 +59,7 @@ class Roller:
         while not stop.is_set():
             try:
                 await self.close_due(_now(self._settings))
-                busy = await self.roll_due()
+                busy = await self.roll_due(stop)
             except Unavailable as error:
                 log.warning("waiting", service=error.service, detail=str(error))
                 busy = False
@@ -83,8 +85,34 @@ class Roller:
         log.info("weeks_closed", weeks=found.closed)
         return found.closed
 
-    async def roll_due(self) -> bool:
-        """Rolls the weeks that are due now; whether there were any."""
+    async def roll_due(self, stop: asyncio.Event | None = None) -> bool:
+        """Rolls weeks until none is due, `stop` is set or seconds have passed; whether any was.
+
+        The next ones are claimed while others are rolled, so that no roller waits for the
+        slowest of a round. Raises Unavailable after what is under way.
+        """
+        count_of = self._settings.roll_concurrency
+        queue: asyncio.Queue[Claim | None] = asyncio.Queue(maxsize=count_of)
+        rollers = asyncio.gather(*(self._roll_each(queue) for _ in range(count_of)))
+        try:
+            return await self._feed(queue, stop)
+        finally:
+            for _ in range(count_of):
+                await queue.put(None)
+            await rollers
+
+    async def _feed(self, queue: asyncio.Queue[Claim | None], stop: asyncio.Event | None) -> bool:
+        until, fed = time.monotonic() + _FED_S, False
+        while time.monotonic() < until and not (stop and stop.is_set()):
+            claims = await self._claim()
+            if not claims:
+                break
+            fed = True
+            for claim in claims:
+                await queue.put(claim)
+        return fed
+
+    async def _claim(self) -> list[Claim]:
         settings = self._settings
         quiet = (settings.late_quiet_s, settings.late_max_s)
         most = settings.roll_concurrency * _CLAIMED_AHEAD
@@ -95,14 +123,11 @@ class Roller:
                 count("leases_taken_over", of="week")
                 log.warning("lease_taken_over", of="week", week=claim.week)
         crash_point("roller_after_claim")
-        waiting = list(claims)
-        rollers = [self._roll_each(waiting) for _ in range(settings.roll_concurrency)]
-        await asyncio.gather(*rollers)
-        return bool(claims)
+        return claims
 
-    async def _roll_each(self, waiting: list[Claim]) -> None:
-        while waiting:
-            await self._roll_or_release(waiting.pop(0))
+    async def _roll_each(self, queue: asyncio.Queue[Claim | None]) -> None:
+        while (claim := await queue.get()) is not None:
+            await self._roll_or_release(claim)
 
     async def _roll_or_release(self, claim: Claim) -> None:
         try:
@@ -128,7 +153,7 @@ class Roller:
         Raises Conflict(lease_lost) when another roller took over.
         """
         state, content = await self._snapshot(claim)
-        sha = await asyncio.to_thread(weekfile.content_sha, content)
+        sha = weekfile.content_sha(content)
         before = await self._before(state)
         if sha == state.content_sha and before is not None:
             await self._commit(state, claim, None)

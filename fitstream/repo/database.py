@@ -132,6 +132,7 @@ async def open_repo(settings: Settings) -> AsyncIterator[Repo]:
             timeout=5,
             command_timeout=settings.statement_timeout_s + 2,
             init=_init,
+            reset=_keep,
             server_settings={
                 "application_name": "fitstream",
                 "statement_timeout": f"{int(settings.statement_timeout_s * 1000)}",
@@ -189,6 +190,11 @@ async def _init(db: Db) -> None:
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=msgspec.json.decode,
     )
+
+
+async def _keep(db: Db) -> None:
+    """A connection goes back as it is: the driver's own clean-up is one more question to Postgres
+    in every transaction, and nobody here sets, locks or listens for a whole session."""
 
 
 async def _close(pool: Any) -> None:
