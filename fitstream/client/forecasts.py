@@ -67,10 +67,12 @@ class Effects(msgspec.Struct, frozen=True):
     cohort: float
     today: float
     networks: float
+    attention: float = 0.0  # those issued before it was told have it in `networks`
 
 
 class ExplainedDay(msgspec.Struct, frozen=True, kw_only=True):
-    """A local day of a forecast; `adds` of all parts and `networks` sum to `mean`."""
+    """A local day of a forecast; `adds` of all parts and `networks` sum to `mean`. `attention` is
+    the share of the weights that Transformers gave."""
 
     day: date
     mean: float
@@ -80,6 +82,7 @@ class ExplainedDay(msgspec.Struct, frozen=True, kw_only=True):
     networks: float
     moments: list[Moment]
     effects: Effects
+    attention: float = 0.0
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):

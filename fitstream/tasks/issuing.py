@@ -126,6 +126,7 @@ def explanation_of(each: Explanation) -> dict[str, Any]:
             for moment in each.moments
         ],
         "effects": _rounded(**each.effects),
+        "attention": round(each.attention, 5),
     }
 
 

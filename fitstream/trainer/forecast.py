@@ -12,8 +12,9 @@ import numpy as np
 
 from fitstream.trainer.data import SLOTS, Bools, Floats, Series
 from fitstream.trainer.daytotals import Ratios
-from fitstream.trainer.explain import Explanation, cohort_alone, explain
+from fitstream.trainer.explain import Explanation, Served, cohort_alone, explain
 from fitstream.trainer.metrics import Doubles
+from fitstream.trainer.models.blend import Attention
 from fitstream.trainer.models.climatology import MIN_OWN_DAYS, Climatology, own_history
 from fitstream.trainer.models.nowcast import Nowcast
 from fitstream.trainer.totals import DayTotal, totals_of
@@ -54,6 +55,9 @@ class ServingModel(Protocol):
     @property
     def nowcasts(self) -> Mapping[str, Nowcast]:
         """What is averaged with the rest of today, per target."""
+
+    def attention(self, windows: Windows) -> tuple[Attention, ...]:
+        """How its Transformers weigh the past of some windows; empty where none serves."""
 
     def look(self, target: str) -> Look:
         """What its windows of a target are made of."""
@@ -97,6 +101,16 @@ class Forecast:
     explained: Mapping[str, tuple[Explanation, ...]]
 
 
+class _Predicted(NamedTuple):
+    """What a model says of some windows: their slots, whether own days are enough to stand on, how
+    far totals may lie off, and how Transformers weigh the past."""
+
+    days: Floats
+    own: Bools
+    ratios: Doubles
+    attention: tuple[Attention, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class _Target:
     """One target of one request: whole local days, what they rest on, and what was served."""
@@ -138,14 +152,16 @@ def _group(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
         known[str(number)] = request.series.before(start)
         rows.append(slice(len(issues), len(issues) + days))
         issues += [Issue(str(number), start + day, start) for day in range(days)]
+    is_explained = any(request.is_explained for request in requests)
     found: list[dict[str, _Target]] = [{} for _ in requests]
     for target in model.targets:
         windows = make_windows(known, model.look(target), issues)
         days_of_slots = model.predict(windows)  # (n, slot, output)
         own = own_history(windows)  # (n,)
         ratios = model.total_ratios(windows, days_of_slots)  # (n, 2)
+        attention = model.attention(windows) if is_explained else ()
+        predicted = _Predicted(days_of_slots, own, ratios, attention)
         for number, request in enumerate(requests):
-            predicted = (days_of_slots, own, ratios)
             made = _target(model, windows, predicted, (request, rows[number]))
             if made is not None and (made.is_own or not _settled(known[str(number)])):
                 found[number][target] = made
@@ -155,24 +171,26 @@ def _group(model: ServingModel, requests: Sequence[Request]) -> list[Forecast]:
 def _target(
     model: ServingModel,
     windows: Windows,
-    predicted: tuple[Floats, Bools, Doubles],
+    predicted: _Predicted,
     asked: tuple[Request, slice],
 ) -> _Target | None:
     """One target of a request; None where neither own days nor the cohort tell it."""
-    (days_of_slots, own, ratios), (request, rows) = predicted, asked
-    target, days = windows.target, days_of_slots[rows]
+    request, rows = asked
+    target, days, own = windows.target, predicted.days[rows], predicted.own
     if not np.isfinite(days).all():
         return None
     days = np.stack([bounded(day, target) for day in days])  # (day, slot, output)
     is_own = bool(own[rows.start])
     worn = int(windows.history_days()[rows.start])
-    totals = totals_of(target, days, request.start_day, (ratios[rows], worn if is_own else 0))
+    totals = totals_of(
+        target, days, request.start_day, (predicted.ratios[rows], worn if is_own else 0)
+    )
     explained: tuple[Explanation, ...] = ()
     if request.is_explained:
         kernel = model.base.kernels[target]
         dates = [total.day for total in totals]
         explained = tuple(
-            explain(kernel, windows, rows.start + i, (dates[i], day))
+            explain(kernel, windows, rows.start + i, Served(dates[i], day, predicted.attention))
             if own[rows.start + i]
             else cohort_alone(target, dates[i], day)
             for i, day in enumerate(days)

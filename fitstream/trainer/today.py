@@ -15,6 +15,7 @@ from fitstream.trainer.explain import (
     RATES,
     Course,
     Explanation,
+    Served,
     cohort_alone,
     explain,
     key_values,
@@ -96,7 +97,10 @@ def _rest(model: ServingModel, moment: Moment, known: Series, target: str) -> _R
     windows = _windows(model, known, target, row)
     is_own = bool(own_history(windows)[0])
     course = course_of(model.base.kernels[target], known, windows, moment.quarter)
-    day = _predict(model, known, windows, (course if is_own else None, moment.quarter))
+    narrow = make_windows(
+        {known.customer_id: known}, model.look(target), windows.issues
+    )  # as networks and calibration know them
+    day = _predict(model, known, (windows, narrow), (course if is_own else None, moment.quarter))
     if not np.isfinite(day).all():
         return None
     day = bounded(day, target)
@@ -104,8 +108,11 @@ def _rest(model: ServingModel, moment: Moment, known: Series, target: str) -> _R
     ratios = (model.total_ratios(windows, day[None]), own_days if is_own else 0)
     explained: tuple[Explanation, ...] = ()
     if moment.is_explained and is_own:
-        kernel = model.base.kernels[target]
-        explained = (explain(kernel, windows, 0, (moment.day, day), course, moment.quarter),)
+        kernel, served = (
+            model.base.kernels[target],
+            Served(moment.day, day, model.attention(narrow)),
+        )
+        explained = (explain(kernel, windows, 0, served, course, moment.quarter),)
     elif moment.is_explained:
         explained = (cohort_alone(target, moment.day, day, moment.quarter),)
     total = _total((known.values[target][row], day), moment, target, ratios)
@@ -135,15 +142,16 @@ def _windows(model: ServingModel, known: Series, target: str, row: int) -> Windo
 
 
 def _predict(
-    model: ServingModel, known: Series, windows: Windows, changes: tuple[Course | None, int]
+    model: ServingModel,
+    known: Series,
+    looks: tuple[Windows, Windows],
+    changes: tuple[Course | None, int],
 ) -> Floats:
-    """(96, 4): the model's own forecast of the day, moved by what the course changes, and averaged
-    with the networks of the next hour where there are any."""
-    target, (course, quarter) = windows.target, changes
-    own = make_windows(
-        {known.customer_id: known}, model.look(target), windows.issues
-    )  # as the networks and the calibration know it
-    day: Floats = model.predict(own)[0].copy()
+    """(96, 4): the model's own forecast of the day by the narrow look, moved by what the course
+    changes in the wide one, and averaged with the networks of the next hour where there are any."""
+    (windows, narrow), (course, quarter) = looks, changes
+    target = windows.target
+    day: Floats = model.predict(narrow)[0].copy()
     if course is None:
         return day
     kernel, pool = model.base.kernels[target], model.base.pool[target]

@@ -44,6 +44,21 @@ def model() -> Blend:
     return Blend(base, {"steps": (Member(shape, network, 0.4),)})
 
 
+def ensemble(head: float = 0.0) -> Blend:
+    """The climatology, two Transformers that look at other days than it does, and a ConvLSTM."""
+    shapes = [Shape(kind=kind) for kind in ("transformer", "transformer", "convlstm")]
+    members = []
+    for number, shape in enumerate(shapes):
+        network = make_network(START["steps"], REACH, shape, seed=number)
+        with torch.no_grad():
+            if shape.kind == "transformer":
+                network.lag += (0.2 + 0.1 * number) * torch.arange(REACH.days)
+                network.query.add_(0.3)
+            network.head.out.bias.add_(head)
+        members.append(Member(shape, network, (0.3, 0.2, 0.15)[number]))
+    return Blend(model().base, {"steps": tuple(members)})
+
+
 @cache
 def asked(slots: int = SLOTS, quarter: int = 0, days: int = 16) -> Forecast:
     series = SERIES.before(days)
@@ -104,17 +119,77 @@ def test_only_past_days_that_were_worn_are_named_and_the_same_weekday_counts_mos
         assert weight[same] > weight.get(same - timedelta(days=2), 0)
 
 
-def test_the_networks_residual_is_theirs_alone() -> None:
-    made = asked()
-    assert made.explained["calories_kcal"][0].networks == pytest.approx(0, abs=0.05)
-    with_networks = model()
-    without = replace(with_networks, members={})
-    request = Request(SERIES, START_DAY, 0, SLOTS, True)
-    one, other = (forecast_many(each, [request])[0] for each in (with_networks, without))
-    change = one.values["steps"][:, 3].sum() - other.values["steps"][:, 3].sum()
-    assert abs(change) > 1
-    assert one.explained["steps"][0].networks == pytest.approx(change, rel=0.01)
-    assert one.explained["steps"][0].effects["networks"] == pytest.approx(change, rel=0.01)
+def told(served: Blend) -> tuple[float, Explanation]:
+    """The expected steps of the day, and why."""
+    (found,) = forecast_many(served, [Request(SERIES, START_DAY, 0, SLOTS, True)])
+    return float(found.values["steps"][:, 3].sum()), found.explained["steps"][0]
+
+
+def test_what_transformers_change_by_their_weights_is_attention_and_no_residual() -> None:
+    plain, _ = told(replace(model(), members={}))
+    mean, explained = told(model())
+    assert abs(mean - plain) > 1
+    assert explained.effects["attention"] == pytest.approx(mean - plain, rel=0.01)
+    assert explained.networks == pytest.approx(0, abs=0.05)
+    assert explained.attention == pytest.approx(0.4)
+    assert asked().explained["calories_kcal"][0].effects["attention"] == 0
+    assert asked().explained["calories_kcal"][0].attention == 0
+
+
+def test_what_heads_and_a_convlstm_add_stays_the_networks_alone() -> None:
+    without, looked = told(ensemble())
+    mean, explained = told(ensemble(head=0.1))
+    assert abs(mean - without) > 1
+    assert explained.networks == pytest.approx(mean - without, rel=0.01)
+    assert explained.effects["networks"] == pytest.approx(mean - without, rel=0.01)
+    assert explained.effects["attention"] == pytest.approx(looked.effects["attention"])
+    assert explained.days == looked.days
+    assert total_of(explained) == pytest.approx(mean, rel=1e-4)
+    assert sum(explained.effects.values()) == pytest.approx(mean, rel=1e-4)
+
+
+def test_the_weights_of_days_are_those_of_kernel_and_attention_in_their_shares() -> None:
+    """Read off an ensemble as it forecasts: each value's weight is what the mean gains by it."""
+    served = ensemble()
+    windows = make_windows({"me": SERIES}, served.look("steps"), [Issue("me", 16, 16)])
+    order = np.minimum(windows.order[0], REACH.all_keys)
+    parts = [_ordered(weights_of(START["steps"], windows, 0), order)]
+    shares = [0.5]
+    for member in served.members["steps"][:2]:
+        double = member.network.double().eval()
+        parts.append(double.attention(double.batch(windows, torch.float64)).detach().numpy()[0])
+        shares.append(member.weight)
+    weights = sum(
+        share * each / each.sum(axis=1, keepdims=True)
+        for share, each in zip(shares, parts, strict=True)
+    )
+    quantiles = sum(
+        share
+        * weighted_quantiles(windows.values[0], each, windows.count[0], blurred_levels(LEVELS, 0.0))
+        for share, each in zip(shares, parts, strict=True)
+    )
+    np.testing.assert_allclose(
+        quantiles, served.predict_own(windows)[0, :, :3], rtol=1e-4, atol=1e-3
+    )
+    lag = np.where(order < REACH.keys, order // REACH.width, REACH.days)
+    expected = [float((weights * (lag == each)).sum() / SLOTS) for each in range(REACH.days + 1)]
+    _, explained = told(served)
+    found = {(START_DAY - day.day).days: day.weight for day in explained.days}
+    assert [found.get(each + 1, 0) for each in range(REACH.days)] == pytest.approx(expected[:-1])
+    assert explained.cohort.weight == pytest.approx(expected[-1])
+    moments = np.where(order < REACH.keys, order % REACH.width, REACH.width)
+    near = [float((weights * (moments == each)).sum()) for each in range(REACH.width)]
+    assert [m.weight for m in explained.moments] == pytest.approx([n / sum(near) for n in near])
+
+
+def _ordered(weights: np.ndarray, order: np.ndarray) -> np.ndarray:
+    padded = np.pad(weights, ((0, 0), (0, 1)))
+    return np.take_along_axis(padded, order, axis=1)
+
+
+def test_where_no_transformer_serves_nothing_is_asked_of_one() -> None:
+    windows = make_windows({"me": SERIES}, model().look("calories_kcal"), [Issue("me", 16, 16)])
+    assert model().attention(windows) == ()
 
 
 @pytest.mark.parametrize("days", [0, 1])

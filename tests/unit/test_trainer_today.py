@@ -7,15 +7,17 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
 from fitstream.trainer.cohort import make_cohort as cohort_of
 from fitstream.trainer.course import course_of
 from fitstream.trainer.data import SLOTS, TARGETS, Series
 from fitstream.trainer.explain import RATES
 from fitstream.trainer.forecast import Forecast
-from fitstream.trainer.models.blend import Blend
+from fitstream.trainer.models.blend import Blend, Member
 from fitstream.trainer.models.climatology import Climatology, pooled
 from fitstream.trainer.models.kernel import START
+from fitstream.trainer.models.network import make_network
 from fitstream.trainer.models.nowcast import (
     FEATURES,
     NOWCASTED,
@@ -23,6 +25,7 @@ from fitstream.trainer.models.nowcast import (
     Nowcast,
     NowcastShape,
 )
+from fitstream.trainer.models.shape import Shape
 from fitstream.trainer.today import Moment, rest_of_today, until
 from fitstream.trainer.windows import Issue, Look, Reach, make_windows
 from tests.unit.trainer_factories import make_cohort, make_series
@@ -127,6 +130,30 @@ def test_the_effects_and_what_each_day_adds_sum_to_what_is_to_come(
     assert weight == pytest.approx(1, abs=1e-6)
     assert quarter != NOON or explained.effects["today"] != 0
     assert explained.networks == pytest.approx(0, abs=0.02 * rest)  # the course looks wider
+
+
+@pytest.mark.parametrize("quarter", [1, NOON, 90])
+def test_where_transformers_serve_their_attention_counts_in_the_rest_of_today(quarter: int) -> None:
+    shape = Shape(kind="transformer")
+    network = make_network(START["steps"], REACH, shape, seed=0)
+    with torch.no_grad():
+        network.lag += 0.3 * torch.arange(REACH.days)
+    served = replace(model(), members={"steps": (Member(shape, network, 0.4),)})
+    made = asked(quarter=quarter, served=lambda: served)
+    (explained,) = made.explained["steps"]
+    rest = float(made.values["steps"][:, 3].sum())
+    assert sum(day.adds for day in explained.days) + explained.cohort.adds == pytest.approx(
+        rest - explained.networks, rel=1e-4
+    )
+    assert sum(explained.effects.values()) == pytest.approx(rest, rel=1e-4)
+    weight = sum(day.weight for day in explained.days) + explained.cohort.weight
+    assert weight == pytest.approx(1, abs=1e-6)
+    assert explained.attention == pytest.approx(0.4)
+    (plain,) = asked(quarter=quarter).explained["steps"]
+    assert quarter == 90 or explained.effects["attention"] != 0  # nobody walks at that hour
+    assert explained.effects["today"] == pytest.approx(plain.effects["today"], abs=0.02 * rest)
+    oldest = [sum(day.weight for day in each.days[-5:]) for each in (explained, plain)]
+    assert oldest[0] > oldest[1]  # they look further back than the kernel
 
 
 def test_days_whose_same_hours_were_alike_count_more() -> None:

@@ -87,6 +87,29 @@ def test_changes_go_from_the_usual_to_the_mean_and_trifles_are_left_out() -> Non
     assert explained_view(None, TODAY) is None
 
 
+def test_what_a_transformer_looks_at_is_told_apart_from_learned_patterns() -> None:
+    item = explained(day("2026-11-17"))
+    effects = msgspec.structs.replace(item.effects, attention=200, networks=-150)
+    found = Explained(
+        target="steps", horizon="96", issued_at=NOW, model_id="m", basis="own history",
+        items=[msgspec.structs.replace(item, effects=effects, attention=0.4)],
+    )  # fmt: skip
+    view = explained_view(found, TODAY, TODAY, "their")
+    assert view is not None
+    assert view.attention == 40
+    assert [(each.amount, each.words) for each in view.changes[-2:]] == [
+        ("+200", "as a trained model picks among their past days"),
+        ("−150", "by patterns that a model learned"),
+    ]
+
+
+def test_an_explanation_of_before_attention_was_told_is_read_as_it_is() -> None:
+    built = msgspec.to_builtins(explained(day("2026-11-17")))
+    del built["attention"], built["effects"]["attention"]
+    item = msgspec.convert(built, ExplainedDay)
+    assert (item.attention, item.effects.attention) == (0, 0)
+
+
 def forecast(target: str, on: date, start: datetime = NOW) -> Forecast:
     total = DayTotal(day=on, slots=40, own_days=9, low=7000, mean=8000, high=9500)
     items = [Quantiles(start + timedelta(minutes=15 * i), 60, 70, 90, 72) for i in range(40)]

@@ -16,6 +16,7 @@ _CHANGES = {
     "weekday": "because it is a {weekday}",
     "recency": "as the last days went",
     "cohort": "as days of others like {whose} go",
+    "attention": "as a trained model picks among {my} past days",
     "today": "as today has gone so far",
     "networks": "by patterns that a model learned",
 }
@@ -37,11 +38,13 @@ class Change(NamedTuple):
 
 
 class ExplainedView(msgspec.Struct, frozen=True, kw_only=True):
-    """One day of a forecast explained."""
+    """One day of a forecast explained; `attention` is how many percent of the weights Transformers
+    gave."""
 
     sentence: str
     days: list[LikeDay]
     cohort: float
+    attention: float
     usual: float
     changes: list[Change]
     mean: float
@@ -61,6 +64,7 @@ def explained_view(
             for past in item.days[:_NAMED]
         ],
         cohort=100 * item.cohort.weight,
+        attention=100 * item.attention,
         usual=item.effects.usual,
         changes=_changes(item, whose),
         mean=item.mean,
@@ -111,9 +115,10 @@ def _changes(item: ExplainedDay, whose: str) -> list[Change]:
         return []
     least = _LEAST * abs(item.mean)
     steps = msgspec.structs.asdict(item.effects)
+    weekday = f"{item.day:%A}"
     theirs = {"your": "yours", "their": "theirs"}.get(whose, whose)
     return [
-        Change(_signed(steps[name]), text.format(weekday=f"{item.day:%A}", whose=theirs))
+        Change(_signed(steps[name]), text.format(weekday=weekday, whose=theirs, my=whose))
         for name, text in _CHANGES.items()
         if abs(steps[name]) >= least
     ]

@@ -5,7 +5,7 @@ With no members it is the climatology itself. Must not train or choose anything.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fitstream.trainer.models.climatology import Climatology, fill_from_pool, pr
 from fitstream.trainer.models.daylevel import day_factors, day_ratios
 from fitstream.trainer.models.mixture import Mixture
 from fitstream.trainer.models.nowcast import Nowcast
-from fitstream.trainer.models.shape import MIXTURE, Shape
+from fitstream.trainer.models.shape import MIXTURE, TRANSFORMER, Shape
 from fitstream.trainer.windows import Look, Reach, Windows
 
 ENSEMBLE = "ensemble"
@@ -30,6 +30,14 @@ class Member:
     shape: Shape
     network: Any  # Mixture or models.network.Network; the climatology alone must not load torch
     weight: float
+
+
+class Attention(NamedTuple):
+    """A Transformer's share of the forecast, and how it weighs each key of each hour (n, 24, K), in
+    key order and in units of its own."""
+
+    share: float
+    weights: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +96,18 @@ class Blend:
         others = self.day_ratios.get(target, USUAL[target])
         return day_ratios(self.base.kernels[target], windows, forecast[..., MEAN], others)
 
+    def attention(self, windows: Windows) -> tuple[Attention, ...]:
+        """How its Transformers weigh the past of some windows; empty where none serves the target.
+
+        They start at the kernel, as everything else that a forecast is made of does.
+        """
+        group = self.members.get(windows.target, ())
+        return tuple(
+            Attention(each.weight, attend_member(each.network, windows))
+            for each in group
+            if each.shape.kind == TRANSFORMER
+        )
+
     def predict_own(self, windows: Windows) -> Floats:
         """(n, 96, 4), not calibrated, NaN where there is nothing to stand on."""
         return self._mixed(windows.target, self._members(windows))
@@ -113,6 +133,13 @@ def predict_member(network: Any, windows: Windows) -> Floats:
     from fitstream.trainer.models.network import predict_network  # noqa: PLC0415 - torch
 
     return predict_network(network, windows)
+
+
+def attend_member(network: Any, windows: Windows) -> Floats:
+    """(n, 24, K): the weights of a Transformer's keys, hour by hour."""
+    from fitstream.trainer.models.network import attention_of  # noqa: PLC0415 - torch
+
+    return attention_of(network, windows)
 
 
 def blend(forecasts: list[Floats], weights: list[float]) -> Floats:

@@ -56,6 +56,15 @@ def predict_network(network: Network, windows: Windows) -> Floats:
     return out
 
 
+def attention_of(network: SlotAttention, windows: Windows) -> Floats:
+    """(n, 24, K): how a Transformer weighs each key of each hour, in key order and in units of its
+    own; in double precision, as it forecasts."""
+    double = deepcopy(network).double().eval()
+    with torch.inference_mode():
+        weights: Floats = double.key_weights(double.days(windows, torch.float64)).numpy()
+    return weights
+
+
 def run_network(network: Network, windows: Windows, dtype: torch.dtype) -> Tensor:
     """(n, 96, 4) with gradients, in one piece."""
     batch: Any = network.batch(windows, dtype)

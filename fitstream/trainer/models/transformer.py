@@ -6,6 +6,7 @@ output is their weighted quantiles, and a residual head starts at zero. Must not
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +49,14 @@ class Keys:
     key: Tensor
 
 
+class Days(NamedTuple):
+    """What the attention over days looks at: `prior`, `query` and `key` as in `Keys`."""
+
+    prior: Tensor
+    query: Tensor
+    key: Tensor
+
+
 class SlotAttention(nn.Module):
     """The network of one target.
 
@@ -74,17 +83,23 @@ class SlotAttention(nn.Module):
 
     def batch(self, windows: Windows, dtype: torch.dtype) -> Keys:
         """Tensors of some windows; the kernel's day factors become the prior of the logits."""
-        query, key = contexts(windows)
-        prior = np.log(day_weights(self.kernel, windows.weekday, self.reach))  # (n, part, lag)
-        prior[:, :, self.history :] -= _OUT_OF_SIGHT
+        days = self.days(windows, dtype)
         return Keys(
             values=torch.from_numpy(windows.values).to(dtype),
             order=torch.from_numpy(windows.order).long().clamp_max(self.reach.all_keys),
             count=torch.from_numpy(windows.count).long(),
-            prior=torch.from_numpy(np.repeat(prior, _PART_HOURS, axis=1)).to(dtype),
-            query=torch.from_numpy(query).to(dtype),
-            key=torch.from_numpy(key).to(dtype),
+            prior=days.prior,
+            query=days.query,
+            key=days.key,
         )
+
+    def days(self, windows: Windows, dtype: torch.dtype) -> Days:
+        """What the attention looks at, as tensors: everything but the values it weighs."""
+        query, key = contexts(windows)
+        prior = np.log(day_weights(self.kernel, windows.weekday, self.reach))  # (n, part, lag)
+        prior[:, :, self.history :] -= _OUT_OF_SIGHT
+        prior = np.repeat(prior, _PART_HOURS, axis=1)  # (n, hour, lag)
+        return Days(*(torch.from_numpy(each).to(dtype) for each in (prior, query, key)))
 
     def forward(self, batch: Keys) -> Tensor:
         base = self.distribution(batch, self.attention(batch))  # (n, slot, output)
@@ -94,20 +109,26 @@ class SlotAttention(nn.Module):
     def attention(self, batch: Keys) -> Tensor:
         """(n, slot, K): weight of each sorted key; 0 where nothing was measured."""
         n, keys = len(batch.prior), self.reach.all_keys
-        query = torch.einsum("nf,fhw->nhw", batch.query, self.query)  # (n, head, width)
-        key = torch.einsum("nlf,fhw->nlhw", batch.key, self.key)  # (n, lag, head, width)
+        weights = self.key_weights(Days(batch.prior, batch.query, batch.key))  # (n, hour, K)
+        weights = nn.functional.pad(weights, (0, 1))  # (n, hour, K + 1): not measured weighs 0
+        order = batch.order.reshape(n, HOURS, -1)  # (n, hour, quarter * K)
+        sorted_ = weights.gather(2, order)  # (n, hour, quarter * K)
+        return sorted_.reshape(n, HOURS * _QUARTERS, keys)
+
+    def key_weights(self, days: Days) -> Tensor:
+        """(n, hour, K): weight of each key in key order, own past first, then the cohort's; the
+        same for all quarters of an hour, whether anything was measured there or not."""
+        n = len(days.prior)
+        query = torch.einsum("nf,fhw->nhw", days.query, self.query)  # (n, head, width)
+        key = torch.einsum("nlf,fhw->nlhw", days.key, self.key)  # (n, lag, head, width)
         score = torch.einsum("nhw,nlhw->nlh", query, key) * self.width**-0.5  # (n, lag, head)
-        day = torch.einsum("nlh,th->ntl", score, self.mix) + batch.prior + self.lag
+        day = torch.einsum("nlh,th->ntl", score, self.mix) + days.prior + self.lag
         slot = self.slot_prior.to(day) * self.offset.exp()  # (hour, offset)
         weights = day.exp()[..., None] * slot[None, :, None, :]  # (n, hour, lag, offset)
         weights = weights.reshape(n, HOURS, self.reach.keys)  # (n, hour, own key)
         others = self.cohort_prior.to(day) * self.cohort.exp()  # (hour,)
         others = others[None, :, None].expand(n, HOURS, PRIOR)  # (n, hour, cohort key)
-        weights = torch.cat([weights, others], dim=2)  # (n, hour, K)
-        weights = nn.functional.pad(weights, (0, 1))  # (n, hour, K + 1): not measured weighs 0
-        order = batch.order.reshape(n, HOURS, -1)  # (n, hour, quarter * K)
-        sorted_ = weights.gather(2, order)  # (n, hour, quarter * K)
-        return sorted_.reshape(n, HOURS * _QUARTERS, keys)
+        return torch.cat([weights, others], dim=2)  # (n, hour, K)
 
     def distribution(self, batch: Keys, weights: Tensor) -> Tensor:
         """(n, slot, 4): as `kernel.weighted_quantiles` and `weighted_mean`, with gradients."""
