@@ -13,7 +13,7 @@ T = TypeVar("T")
 _KEYS_MAX = 100
 QUICK_S = 0.1  # who asks waits for what takes no longer than this
 SHARE = 20.0  # what took a second is not begun anew within so many
-STALE_S = 60.0  # nobody gets anything older
+STALE_S = 60.0  # nobody gets anything older, nor than twice the pause where that is longer
 
 
 class _Made(NamedTuple, Generic[T]):
@@ -35,10 +35,11 @@ class Recent(Generic[T]):
         """What `make` gives, or gave lately. An error is told to who waits and not kept."""
         last = self._made.get(key)
         age = time.monotonic() - last.began if last else 0.0
-        if last and age < max(self._keep_s, self._share * last.took):
+        pause_s = self._share * last.took if last else 0.0
+        if last and age < max(self._keep_s, pause_s):
             return last.value
         making = self._making.get(key) or self._begin(key, make)
-        if last and last.took > QUICK_S and age < STALE_S:
+        if last and last.took > QUICK_S and age < max(STALE_S, 2 * pause_s):
             return last.value
         return await asyncio.shield(making)
 
