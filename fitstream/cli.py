@@ -12,7 +12,7 @@ import msgspec
 
 from fitstream.cli_access import audit, oauth_client, rewrap
 from fitstream.cli_api import openapi
-from fitstream.cli_parts import DATA, target
+from fitstream.cli_parts import DATA, PORT, target
 from fitstream.cli_parts import environ as _environ
 from fitstream.cli_parts import local_part as _local_part
 from fitstream.cli_parts import number as _number
@@ -46,7 +46,7 @@ main.add_command(upload)
 
 
 @main.command()
-@click.option("--port", type=int, help="Port to listen on (FITSTREAM_PORT).")
+@click.option("--port", type=PORT, help="Port to listen on (FITSTREAM_PORT).")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--shared", type=int, hidden=True, help="Parent of several on this port.")
 @DATA
@@ -63,7 +63,7 @@ def gateway(port: int | None, processes: int, shared: int | None, data: Path | N
 
 
 @main.command()
-@click.option("--port", type=int, help="Port to listen on (FITSTREAM_PAGES_PORT).")
+@click.option("--port", type=PORT, help="Port to listen on (FITSTREAM_PAGES_PORT).")
 @DATA
 def pages(port: int | None, data: Path | None) -> None:
     """Serve the customers' pages, which speak to the API only."""
@@ -177,8 +177,8 @@ def create_admin(email: str, password: str | None, data: Path | None) -> None:
 
 @main.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the stack.")
-@click.option("--port", type=int, help="Port of the gateway; the same ever after.")
-@click.option("--pages-port", type=int, help="Port of the customers' pages; the same ever after.")
+@click.option("--port", type=PORT, help="Port of the gateway; the same ever after.")
+@click.option("--pages-port", type=PORT, help="Port of the customers' pages; the same ever after.")
 @click.option("--services-only", is_flag=True, help="Kafka, Postgres, Valkey and S3 alone.")
 def up(data: Path, port: int | None, pages_port: int | None, services_only: bool) -> None:
     """Run everything on this machine: local services and all processes, supervised."""

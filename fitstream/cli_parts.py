@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
+PORT = click.IntRange(1, 65_535)
 DATA = click.option(
     "--data",
     type=click.Path(path_type=Path),

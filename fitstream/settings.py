@@ -18,6 +18,7 @@ SECRET_FIELDS = (
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
 class SettingsError(Exception):
@@ -47,9 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # Listening
     host: str = "127.0.0.1"
-    port: int = 8080
-    pages_port: int = 8081
-    metrics_port: int = 0
+    port: Port = 8080
+    pages_port: Port = 8081
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     trusted_proxies: str = ""
 
     # Logs and tests
@@ -154,7 +155,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # Mail
     smtp_host: str = ""
-    smtp_port: Count = 587
+    smtp_port: Port = 587
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str = ""
     smtp_password: str = ""

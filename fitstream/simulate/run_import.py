@@ -9,9 +9,9 @@ import click
 import msgspec
 
 from fitstream.client import Client, open_client
-from fitstream.errors import Rejected
+from fitstream.errors import Rejected, Unavailable
 from fitstream.simulate.acknowledged import Acknowledged
-from fitstream.simulate.delivery import Totals
+from fitstream.simulate.delivery import PATIENCE_S, Totals
 from fitstream.simulate.importing import Importer, ImportPlan
 from fitstream.simulate.progress import Progress
 from fitstream.simulate.session import EXIT_FAILED, run_session
@@ -39,6 +39,7 @@ async def _import(
         raise Rejected("bad_speed", "--speed is `max`, or how many times real time: above 0")
     file = await asyncio.to_thread(read_wearers, plan.path)
     kept = Acknowledged() if is_verified else None
+    await _tell_if_away(admin)
     with Progress("rows", file.rows if plan.days is None else None) as progress:
         importer = Importer(admin, plan, file, telling(progress), kept.note if kept else None)
         is_done = await importer.run(stop)
@@ -54,6 +55,15 @@ async def _import(
         admin, importer.enrolled.values(), lambda who: kept.of(who.customer_id, who.device_id)
     )
     return 0 if agrees and _is_delivered(importer.totals) else EXIT_FAILED
+
+
+async def _tell_if_away(admin: Client) -> None:
+    """Says what is being waited for when nothing answers; an import waits out an outage."""
+    try:
+        await admin.server_time()
+    except Unavailable as error:
+        text = f"{error}; trying for up to {PATIENCE_S / 60:.0f} minutes (Ctrl-C stops)"
+        click.echo(text, err=True)
 
 
 def _is_delivered(totals: Totals) -> bool:

@@ -206,6 +206,18 @@ async def test_a_stop_ends_an_import_in_mid_post(file: WearersFile) -> None:
     assert done.totals.undelivered == 384
 
 
+async def test_a_stop_ends_an_import_that_still_waits_for_the_api(file: WearersFile) -> None:
+    class Away(FakeApi):
+        async def customers(self, search: str = "") -> Items[Customer]:
+            raise Unavailable("the API")
+
+    done, stop = importer(Away(), file), asyncio.Event()
+    task = asyncio.create_task(done.run(stop))
+    await asyncio.sleep(0)
+    stop.set()
+    assert await asyncio.wait_for(task, 2) is False
+
+
 async def test_speed_spreads_the_days(file: WearersFile) -> None:
     api = FakeApi()
     done = importer(api, file, speed=86_400 * 5)

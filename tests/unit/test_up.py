@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from fitstream import cli_parts
+from fitstream.cli import main
 from fitstream.errors import Halted
 from fitstream.stack import up
 from fitstream.stack.ports import choose_ports
@@ -39,6 +41,14 @@ def test_a_wrong_setting_is_named_before_anything_starts(tmp_path: Path) -> None
     assert done.returncode == 1
     assert "FITSTREAM_POOL_SIZE" in done.stderr
     assert not (tmp_path / "postgres").exists()
+
+
+@pytest.mark.parametrize("option", ["--port", "--pages-port"])
+def test_a_port_that_cannot_be_one_is_refused(option: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["up", "--data", str(tmp_path), option, "65536"])
+    assert done.exit_code == 2
+    assert "1<=x<=65535" in done.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
