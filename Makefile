@@ -3,8 +3,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Two processes: one for all that needs services, which it starts once; the other for the rest.
-BESIDE := -n 2
+# Two processes, each with the services that its tests need; what takes longest begins first.
+BESIDE := -n 2 --no-loadscope-reorder
 
 .PHONY: install demo test test-all faults check format bench lock clean
 

@@ -1,6 +1,7 @@
 """One process from settings to exit code: logs, event loop, signals, and what its end means."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ EXIT_UNAVAILABLE = 75  # a service is away: start me again later
 EXIT_HALTED = 70  # a person must decide
 EXIT_SETTINGS = 78
 EXIT_FAILED = 1
+_YOUNG = 20_000  # new objects between two looks for cycles: a post or a row makes hundreds of them
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
@@ -26,6 +28,7 @@ def run(name: str, main: Main, environ: dict[str, str] | None = None) -> int:
         settings = load(dict(os.environ) if environ is None else environ)
         logs.configure(settings.log_level, settings.log_format, name)
         crash.arm(settings.crash_at)
+        _look_for_cycles_seldom()
         uvloop.run(_supervised(settings, main))
     except SettingsError as error:
         logs.configure("info", "json", name)
@@ -43,6 +46,13 @@ def run(name: str, main: Main, environ: dict[str, str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_FAILED
     return 0
+
+
+def _look_for_cycles_seldom() -> None:
+    """What is imported stays for ever, and nearly nothing we make later is a cycle: the default
+    of a look every 700 objects takes 7 % of a gateway's time."""
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 10, 10)
 
 
 async def _supervised(settings: Settings, main: Main) -> None:

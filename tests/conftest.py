@@ -1,4 +1,4 @@
-"""Real services for the tests that need them: one stack per run, started at the first use.
+"""Real services for the tests that need them: one stack per process, started at the first use.
 
 `stack` is a whole running system. `services` are its Kafka, Postgres, Valkey and S3 with a
 database, a bucket and topics that no process of the stack knows, for tests that run parts
@@ -80,21 +80,29 @@ class RunningStack:
         return read_run_file(self.folder).pids[name]
 
 
-class OneStack(LoadScopeScheduling):  # type: ignore[misc]
-    """Whatever may need services runs in one process, on one stack; unit tests beside it.
+_SCOPES = {
+    "tests/unit/": "",  # each file by itself
+    "tests/browser/": "pages", "tests/e2e/": "pages",
+    "tests/faults/": "faults",
+}  # fmt: skip
+
+
+class ByStack(LoadScopeScheduling):  # type: ignore[misc]
+    """Whatever needs the same services runs in one process, on one stack; unit tests beside it.
 
     Not `--dist loadgroup`: xdist 3.8 marks groups in a way that pytest 9.2 no longer reads.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return file if file.startswith("tests/unit/") else "services"
+        found = (scope for start, scope in _SCOPES.items() if file.startswith(start))
+        return next(found, "stack") or file
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByStack:
     """Deals the tests of `make test` to its two processes."""
-    return OneStack(config, log)
+    return ByStack(config, log)
 
 
 def clean_environ(**more: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Every named crash point: the process dies there while a fleet posts, and nothing is wrong.
 
-`make test` has every process walk through its points, all of them side by side; `make faults` has
-each point one by one as well. What is checked are the invariants over everything that was posted
+`make test` has every process of the data way walk through its points, all of them side by side;
+`make faults` has dispatcher and worker do so too, and each point one by one. What is checked are the invariants over everything that was posted
 so far, and `fitstream verify`.
 """
 
@@ -64,6 +64,7 @@ async def test_every_process_of_the_data_way_dies_at_each_of_its_points(
     assert (await checked(system, stores, fleets, ALWAYS)).all == []
 
 
+@pytest.mark.slow
 async def test_dispatcher_and_worker_die_at_each_of_their_points(
     system: System, stores: Observed, fleets: list[Fleet]
 ) -> None:

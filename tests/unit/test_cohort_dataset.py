@@ -25,8 +25,10 @@ class SlowStore(FakeStore):
     async def get(self, key: str) -> bytes:
         self.now += 1
         self.most = max(self.most, self.now)
-        await asyncio.sleep(0.001)
-        self.now -= 1
+        try:
+            await asyncio.sleep(0.001)
+        finally:  # also when it is cancelled
+            self.now -= 1
         return await super().get(key)
 
 

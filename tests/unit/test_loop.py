@@ -423,7 +423,9 @@ async def test_a_repeated_record_is_dropped() -> None:
         await until(lambda: source._next[0] == 2)
         await rounds(3)
         source._next[0] = 0  # a stale fetch brings the same again
+        await rounds(10)  # it is noticed, and read once more from where the ledger stands
         await until(lambda: source._next[0] == 2)
+        await rounds(3)
     assert stage.effect.applied == [b"a", b"b"]
 
 
