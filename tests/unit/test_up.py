@@ -17,12 +17,21 @@ from fitstream import cli_parts
 from fitstream.cli import main
 from fitstream.errors import Halted
 from fitstream.stack import up
+from fitstream.stack.control import Status, shown
 from fitstream.stack.ports import choose_ports
 from fitstream.stack.run_file import RunFile, S3Address, read_run_file
 from fitstream.stack.secrets_file import load_secrets
 from tests.conftest import clean_environ
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def run_file(pids: dict[str, int]) -> RunFile:
+    return RunFile(
+        gateway="http://127.0.0.1:8080", pages="http://127.0.0.1:8081", kafka="", postgres="",
+        redis="", logs="/data/logs", admin=None, settings={}, supervisor=os.getpid(), pids=pids,
+        s3=S3Address(endpoint="", bucket="", access_key="", secret_key=""), started={},
+    )  # fmt: skip
 
 
 def started(folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -107,11 +116,7 @@ async def test_without_room_for_the_run_file_the_stack_lives_and_the_file_follow
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = up.Stack(up.Options(tmp_path, None, None, services_only=True), {})
-    stack._run = RunFile(
-        gateway="", pages="", kafka="", postgres="", redis="", logs="", admin=None, settings={},
-        s3=S3Address(endpoint="", bucket="", access_key="", secret_key=""),
-        supervisor=os.getpid(), pids={}, started={},
-    )  # fmt: skip
+    stack._run = run_file({})
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", _no_room)
         stack._write_run_file()
@@ -126,6 +131,17 @@ async def test_without_room_for_the_run_file_the_stack_lives_and_the_file_follow
     with suppress(asyncio.CancelledError):
         await catching_up
     assert read_run_file(tmp_path).supervisor == os.getpid()
+
+
+def test_services_alone_have_no_gateway_that_could_be_ready() -> None:
+    services = {"kafka": 7, "postgres": 8}
+    alone = Status(True, False, services, [], run_file(services))
+    assert "services alone" in shown(alone)
+    assert "gateway" not in shown(alone)
+    whole = services | {"gateway": 9}
+    assert "http://127.0.0.1:8080 is not ready" in shown(
+        Status(True, False, whole, [], run_file(whole))
+    )
 
 
 def _no_room(*_: object) -> None:
