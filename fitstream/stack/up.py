@@ -248,8 +248,9 @@ class Stack:
             write_run_file(self._folder, self._run)
             self._is_behind = False
         except OSError as error:  # no room: the stack goes on, its file follows
+            if not self._is_behind:  # told once, however long there is no room
+                _say(f"{NAME} could not be written ({error}): make room in {self._folder}")
             self._is_behind = True
-            _say(f"{NAME} could not be written: {_told(error, self._folder)}")
 
     async def _catch_up(self) -> None:
         """Writes the run file as soon as there is room for it again."""
