@@ -16,11 +16,13 @@ from fitstream.client import Client
 from tests.conftest import RunningStack
 from tests.real import (
     Wearer,
+    at,
     day_of_samples,
     eventually,
     last_monday,
     new_wearer,
     wait_for_rows,
+    wait_for_version,
 )
 
 pytestmark = pytest.mark.stack
@@ -94,11 +96,11 @@ async def test_without_postgres_posts_are_accepted_and_reads_are_503(
     await wait_for_rows(wearer, 5)
 
 
-async def _is_away(http: ClientSession, path: str, key: str) -> None:
+async def _is_away(http: ClientSession, path: str, key: str, service: str = "postgres") -> None:
     async with http.get(path, headers={"Authorization": f"Bearer {key}"}) as answer:
         assert answer.status == 503
         assert "Retry-After" in answer.headers
-        assert (await answer.json())["detail"].startswith("postgres is not available")
+        assert (await answer.json())["detail"].startswith(f"{service} is not available")
 
 
 async def test_without_s3_data_is_taken_in_and_weeks_roll_when_it_is_back(
@@ -113,6 +115,20 @@ async def test_without_s3_data_is_taken_in_and_weeks_roll_when_it_is_back(
         return (await admin.job(job)).state == "succeeded"
 
     await eventually(is_rolled, 90)
+
+
+@pytest.mark.slow
+async def test_without_s3_a_week_file_is_503_and_there_again_afterwards(
+    stack: RunningStack, admin: Client, http: ClientSession, wearer: Wearer
+) -> None:
+    await wearer.post(day_of_samples(MONDAY), complete_through=at(MONDAY, 672))
+    week = f"{MONDAY:%G-W%V}"
+    await wait_for_version(wearer, week, 1)
+    before = await admin.week_file(wearer.customer.id, week, 1)
+    path = f"/v1/customers/{wearer.customer.id}/weeks/{week}/versions/1/file"
+    async with frozen(stack, admin, "s3"):
+        await _is_away(http, path, stack.admin_key, "s3")
+    assert await admin.week_file(wearer.customer.id, week, 1) == before
 
 
 async def test_without_redis_nothing_but_jobs_waits(
