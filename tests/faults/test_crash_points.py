@@ -1,8 +1,8 @@
 """Every named crash point: the process dies there while a fleet posts, and nothing is wrong.
 
 `make test` has every process of the data way walk through its points, all of them side by side;
-`make faults` has dispatcher and worker do so too, and each point one by one. What is checked are the invariants over everything that was posted
-so far, and `fitstream verify`.
+`make faults` has dispatcher and worker do so too, and each point one by one. What is checked are
+the invariants over everything that was posted so far, and `fitstream verify`.
 """
 
 import asyncio
