@@ -29,6 +29,7 @@ from fitstream.repo.migrate import migrate
 from fitstream.settings import Settings, load
 from fitstream.stack.run_file import RunFile, read_run_file
 from fitstream.store import open_store
+from tests.databases import create_database
 
 QUICK = {
     "FITSTREAM_LATE_QUIET_S": "1",
@@ -148,8 +149,7 @@ def _wait_until_ready(folder: Path, process: subprocess.Popen[bytes], log: Path)
 async def services(stack: RunningStack) -> Settings:
     """Settings of the real services with a database, bucket and topics of their own."""
     address = stack.settings.postgres.rpartition("/")[0]
-    async with open_repo(stack.settings) as repo, repo.connection() as db:
-        await db.execute("CREATE DATABASE services")
+    await create_database(stack.settings, "services")
     settings = msgspec.structs.replace(
         stack.settings,
         postgres=f"{address}/services",

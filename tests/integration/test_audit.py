@@ -23,6 +23,7 @@ from fitstream.repo.sorts import AUDIT
 from fitstream.sealing import master_keys
 from fitstream.settings import Settings
 from tests.conftest import RunningStack
+from tests.databases import create_database, drop_database
 from tests.factories import NOW
 from tests.real import eventually
 
@@ -35,23 +36,21 @@ BY = Actor("admin", 7)
 async def template(stack: RunningStack) -> AsyncIterator[str]:
     """Name of a migrated database that nobody is connected to."""
     name = f"audit_{token_bytes(6).hex()}"
-    async with open_repo(stack.settings) as repo, repo.connection() as db:
-        await db.execute(f"CREATE DATABASE {name}")
-        async with open_repo(_at(stack.settings, name)) as made:
-            await migrate(made, NOW.date())
-        yield name
-        await db.execute(f"DROP DATABASE {name}")
+    await create_database(stack.settings, name)
+    async with open_repo(_at(stack.settings, name)) as made:
+        await migrate(made, NOW.date())
+    yield name
+    await drop_database(stack.settings, name)
 
 
 @pytest.fixture
 async def own(stack: RunningStack, template: str) -> AsyncIterator[Repo]:
     """A database with an empty log that no dispatcher seals."""
     name = f"{template}_{token_bytes(4).hex()}"
-    async with open_repo(stack.settings) as repo, repo.connection() as db:
-        await db.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        async with open_repo(_at(stack.settings, name)) as opened:
-            yield opened
-        await db.execute(f"DROP DATABASE {name}")
+    await create_database(stack.settings, name, template)
+    async with open_repo(_at(stack.settings, name)) as opened:
+        yield opened
+    await drop_database(stack.settings, name)
 
 
 def _at(settings: Settings, name: str) -> Settings:

@@ -27,6 +27,7 @@ from fitstream.repo.migrate import migrate
 from fitstream.sealing import DataKeys, master_keys
 from fitstream.settings import Settings
 from fitstream.store import Store, open_store
+from tests.databases import create_database
 from tests.factories import record
 from tests.real import last_monday
 
@@ -52,11 +53,10 @@ class Line(NamedTuple):
 
 
 @pytest.fixture
-async def rebuilt(services: Settings, repo: Repo) -> AsyncIterator["System"]:
+async def rebuilt(services: Settings) -> AsyncIterator["System"]:
     """A database and a topic of this test's own."""
     name = new_id("replay").lower().replace("-", "_")
-    async with repo.connection() as db:
-        await db.execute(f'CREATE DATABASE "{name}"')
+    await create_database(services, name)
     settings = msgspec.structs.replace(
         services,
         postgres=f"{services.postgres.rpartition('/')[0]}/{name}",

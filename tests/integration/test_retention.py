@@ -35,6 +35,7 @@ from fitstream.repo.migrate import migrate
 from fitstream.sealing import DataKeys, master_keys
 from fitstream.settings import Settings
 from fitstream.store import open_store
+from tests.databases import create_database
 from tests.real import eventually, last_monday
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -42,11 +43,10 @@ FIRST = slot_of(last_monday(2))
 
 
 @pytest.fixture
-async def place(services: Settings, repo: Repo) -> AsyncIterator["Place"]:
+async def place(services: Settings) -> AsyncIterator["Place"]:
     """A database and a topic of one partition of this test's own, with one wearer."""
     name = new_id("retention").lower().replace("-", "_")
-    async with repo.connection() as db:
-        await db.execute(f'CREATE DATABASE "{name}"')
+    await create_database(services, name)
     settings = msgspec.structs.replace(
         services,
         postgres=f"{services.postgres.rpartition('/')[0]}/{name}",

@@ -21,6 +21,7 @@ from fitstream.repo.weeks import WeekVersion, list_versions
 from fitstream.settings import Settings
 from fitstream.store import Store, open_store
 from tests.conftest import RunningStack, clean_environ
+from tests.databases import create_database
 from tests.ledgered import FIRST, LedgerWearer, new_ledger_wearer
 from tests.real import at, day_of_samples, last_monday, new_wearer, wait_for_version
 
@@ -80,8 +81,7 @@ async def template(services: Settings) -> Settings:
         dead_topic="verified.dead.v1",
         topic_partitions=2,
     )
-    async with open_repo(services) as repo, repo.connection() as db:
-        await db.execute("CREATE DATABASE verified")
+    await create_database(services, "verified")
     async with open_repo(settings) as repo, open_store(settings) as store:
         await migrate(repo, datetime.now(UTC).date())
         await store.make_bucket()
@@ -92,8 +92,7 @@ async def template(services: Settings) -> Settings:
 @pytest.fixture
 async def place(services: Settings, template: Settings) -> AsyncIterator[Place]:
     name = f"verified_{next(_numbers)}"
-    async with open_repo(services) as repo, repo.connection() as db:
-        await db.execute(f"CREATE DATABASE {name} TEMPLATE verified")
+    await create_database(services, name, "verified")
     address = services.postgres.rpartition("/")[0]
     settings = msgspec.structs.replace(template, postgres=f"{address}/{name}")
     async with open_repo(settings) as repo, open_store(settings) as store:
