@@ -65,6 +65,10 @@ class Unavailable(FitstreamError):
         self.service = service
         self.retry_after_s = retry_after_s
 
+    def told(self) -> str:
+        """What strangers may read: another program's error names addresses, so it stays here."""
+        return str(self) if self.__cause__ is None else f"{self.service} is not available"
+
 
 class TooMany(FitstreamError):
     """The caller asks more often than allowed; it may ask again after `retry_after_s`."""

@@ -179,7 +179,7 @@ def _check_window(numbers: Sequence[int], accepted: Window, bad: dict[int, Verdi
             text = "slot lies more than 20 minutes ahead; check the clock and send it later"
             bad.setdefault(i, Verdict(i, "future_slot", text, retry=True))
         elif slot < accepted.oldest:
-            text = "slot is older than the programme accepts"
+            text = "slot is older than the programme accepts; leave it out"
             bad.setdefault(i, Verdict(i, "too_old", text))
 
 

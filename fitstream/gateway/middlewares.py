@@ -9,8 +9,10 @@ from aiohttp import ClientConnectionResetError, web
 from fitstream.errors import (
     FitstreamError,
     Rejected,
+    Unavailable,
 )
 from fitstream.gateway import challenges, digest, policy, scoping, second_factor_gate, sessions
+from fitstream.gateway.away_log import note_away
 from fitstream.gateway.credentials import credential, principal_of
 from fitstream.gateway.exchange import exchange
 from fitstream.gateway.keys import API_RATES, DIGEST, KEYS, REPO, SETTINGS
@@ -41,6 +43,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise  # a redirect is an answer, not a problem
         response = http_problem(error)
     except FitstreamError as error:
+        if isinstance(error, Unavailable):
+            note_away(error, route)
         response = problem(error)
         _add_challenges(request, response, error, route)
     except TimeoutError:

@@ -166,7 +166,7 @@ def problem(error: FitstreamError) -> web.Response:
 def _away(error: Unavailable) -> str:
     """What is away, and what the caller does meanwhile."""
     wait_s = max(1, math.ceil(error.retry_after_s))
-    return f"{error}; keep your data, wait {wait_s} s, then send the same again"
+    return f"{error.told()}; keep your data, wait {wait_s} s, then send the same again"
 
 
 def http_problem(error: web.HTTPException) -> web.Response:

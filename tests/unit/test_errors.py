@@ -16,7 +16,7 @@ from fitstream.errors import (
     TooMany,
     Unavailable,
 )
-from fitstream.gateway import policy
+from fitstream.gateway import away_log, policy
 from fitstream.gateway.api_rates import ApiRates
 from fitstream.gateway.credentials import Principal
 from fitstream.gateway.keys import API_RATES
@@ -58,6 +58,22 @@ def test_who_meets_an_outage_is_told_to_keep_the_data_and_for_how_long_to_wait()
     told = body_of(problem(Unavailable("kafka", "no ack", 7.5)))["detail"]
     assert told.startswith("kafka is not available: no ack")
     assert "keep your data, wait 8 s, then send the same again" in told
+
+
+def test_what_another_program_said_is_for_the_log_alone(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(away_log, "_last", {})
+    refused = OSError("connect to 10.0.0.7:5432 failed")
+    away = Unavailable("postgres", f"OSError: {refused}")
+    away.__cause__ = refused
+    assert "10.0.0.7" not in str(body_of(problem(away)))
+    for _ in range(3):
+        away_log.note_away(away, "days")
+    away_log.note_away(Unavailable("s3", "AccessDenied"), "file")
+    assert [("10.0.0.7" in text, "AccessDenied" in text) for text in caplog.messages] == [
+        (True, False), (False, True)  # one for each service
+    ]  # fmt: skip
 
 
 def test_what_a_person_must_decide_is_not_told_to_strangers() -> None:

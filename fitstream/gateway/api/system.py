@@ -11,6 +11,7 @@ from fitstream.client import data, operations
 from fitstream.clock import slot_of
 from fitstream.errors import FitstreamError, Unavailable
 from fitstream.gateway.api.answers import answer, now
+from fitstream.gateway.away_log import note_away
 from fitstream.gateway.keys import OBSERVER, OVERVIEWS, PRODUCER, REPO, TALLIES
 from fitstream.gateway.routes import Route
 from fitstream.gateway.scoping import within
@@ -35,11 +36,18 @@ async def readyz(request: web.Request) -> web.Response:
     checks = {"postgres": request.app[REPO].ping(), "kafka": request.app[PRODUCER].ping()}
     results = await asyncio.gather(*checks.values(), return_exceptions=True)
     shown = {
-        name: str(result) if isinstance(result, BaseException) else "ok"
+        name: _said(result) if isinstance(result, BaseException) else "ok"
         for name, result in zip(checks, results, strict=True)
     }
     ready = all(text == "ok" for text in shown.values())
     return answer({"status": "ready" if ready else "waiting", **shown}, 200 if ready else 503)
+
+
+def _said(error: BaseException) -> str:
+    if not isinstance(error, Unavailable):
+        return type(error).__name__
+    note_away(error, "readyz")
+    return error.told()
 
 
 async def show_metrics(request: web.Request) -> web.Response:

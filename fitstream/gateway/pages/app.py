@@ -8,7 +8,7 @@ from aiohttp import web
 
 from fitstream import metrics
 from fitstream.client import open_client
-from fitstream.errors import FitstreamError
+from fitstream.errors import FitstreamError, Unavailable
 from fitstream.gateway.hsts import add_hsts
 from fitstream.gateway.pages import (
     devices,
@@ -183,7 +183,8 @@ async def _readyz(request: web.Request) -> web.Response:
     try:
         await request.app[API].server_time()
     except FitstreamError as error:
-        return web.json_response({"status": "waiting", "api": str(error)}, status=503)
+        said = error.told() if isinstance(error, Unavailable) else str(error)
+        return web.json_response({"status": "waiting", "api": said}, status=503)
     return web.json_response({"status": "ready", "api": "ok"})
 
 
