@@ -31,6 +31,7 @@ from fitstream.trainer.report import (
 )
 from fitstream.trainer.rolling import mixture_of, rolled
 from fitstream.trainer.search import Found
+from fitstream.trainer.splits import first_days
 from fitstream.trainer.windows import Issue
 
 WEEK_AHEAD = 6  # whole days between what is known and the day to forecast: the last of a week
@@ -67,8 +68,6 @@ def judge(
     if champion is not None and target in getattr(champion, "targets", ()):
         models[CHAMPION] = champion
     test = hold(models, series, target, made.split.test)
-    ahead = [Issue(i.customer_id, i.day, i.day - WEEK_AHEAD) for i in made.split.test]
-    some = {name: models[name] for name in (*groups, *FAR_BASELINES)}
     return Outcome(
         target=target,
         kernel=made.base.kernels[target],
@@ -76,7 +75,7 @@ def judge(
         mixture_days=first,
         gate_days=gate,
         test=test,
-        week_ahead=hold(some, series, target, ahead),
+        week_ahead=a_week_ahead(series, made, (groups, tuned), recipe),
         trials=found.trials,
         shapes=plan.shapes,
         groups=groups,
@@ -84,6 +83,31 @@ def judge(
         prepare_seconds=made.seconds,
         seed=recipe.seed,
     )
+
+
+def a_week_ahead(
+    series: Mapping[str, Series],
+    made: Prepared,
+    given: tuple[Mapping[str, tuple[Member, ...]], Mapping[str, Tuned]],
+    recipe: Recipe,
+) -> Held:
+    """The test days from what was known six days before each: so cohort, pool and mixture know no
+    day beyond the first of these cuts either. Choices were made on days up to the test's."""
+    groups, tuned = given
+    target, test = made.target, made.split.test
+    ahead = [Issue(i.customer_id, i.day, i.day - WEEK_AHEAD) for i in test]
+    cuts = [Issue(i.customer_id, max(i.cut, 0), i.cut) for i in ahead]
+    first = first_days(cuts)
+    seen = (*made.split.train, *made.split.validation)
+    known = [i for i in seen if i.day < first.get(i.customer_id, i.day + 1)]
+    base = climatology_before(series, target, cuts, (made.base.kernels[target], recipe))
+    baselines = _baselines(base)
+    models: dict[str, Model] = {name: baselines[name] for name in FAR_BASELINES}
+    for name, group in groups.items():
+        told = up_to_date(series, base, (target, group), (known, recipe))
+        calibration, ratios = tuned[name]
+        models[name] = Blend(base, {target: told}, {target: calibration}, {target: ratios})
+    return hold(models, series, target, ahead)
 
 
 def replaces(outcomes: Sequence[Outcome], champion: Model | None) -> bool:

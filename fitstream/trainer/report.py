@@ -335,8 +335,8 @@ def _test_sentence(outcomes: Sequence[Outcome]) -> str:
 
 def percent(interval: Interval) -> str:
     """As in "−2.1 % (−3.0 to −1.2)"."""
-    low, high = (f"{100 * each:+.1f}" for each in (interval.low, interval.high))
-    return f"{100 * interval.difference:+.1f} % ({low} to {high})"
+    low, high = (f"{100 * each:+z.1f}" for each in (interval.low, interval.high))
+    return f"{100 * interval.difference:+z.1f} % ({low} to {high})"
 
 
 def interval_of(interval: Interval) -> dict[str, float | None]:

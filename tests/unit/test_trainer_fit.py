@@ -1,7 +1,7 @@
 """A cohort run: an honest verdict, the same result again, and a model that can be kept."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,17 +23,22 @@ from fitstream.trainer.checkpoint import (
     encode_weights,
 )
 from fitstream.trainer.data import TARGETS, Series
+from fitstream.trainer.daytotals import USUAL
+from fitstream.trainer.evaluate import Held
 from fitstream.trainer.fit import conclude_search, plan_search, prepare_again, train_cohort
 from fitstream.trainer.forecast import LIMITS, Request, forecast_many
+from fitstream.trainer.judging import WEEK_AHEAD, a_week_ahead
 from fitstream.trainer.models.blend import Member
-from fitstream.trainer.models.calibration import calibrate
-from fitstream.trainer.models.kernel import Kernel
+from fitstream.trainer.models.calibration import calibrate, no_calibration
+from fitstream.trainer.models.kernel import START, Kernel
 from fitstream.trainer.models.network import make_network
+from fitstream.trainer.models.shape import MIXTURE
 from fitstream.trainer.prepare import recent, thin
 from fitstream.trainer.recipe import Recipe, recipe_hash
-from fitstream.trainer.report import CohortRun
+from fitstream.trainer.report import CohortRun, Tuned
+from fitstream.trainer.rolling import mixture_of
 from fitstream.trainer.search import new_trial, next_trials, trial_of, trials_of
-from fitstream.trainer.splits import split_target
+from fitstream.trainer.splits import first_days, split_target
 from fitstream.trainer.training import (
     Fit,
     Task,
@@ -290,6 +295,37 @@ def test_no_day_of_the_gate_or_the_test_chooses_the_kernel() -> None:
     assert chosen_by
     assert chosen_by <= {*split.train, *split.stop}
     assert not chosen_by & {*split.gate, *split.test}
+
+
+def test_what_comes_after_the_cut_changes_no_forecast_of_a_week_ahead() -> None:
+    before = _a_week_ahead(COHORT)
+    after = _a_week_ahead({name: _reversed_from(each) for name, each in COHORT.items()})
+    firsts = [i for i, issue in enumerate(before.issues) if issue in _first_tests(COHORT)]
+    assert len(firsts) == len(COHORT)
+    for name, forecast in before.forecasts.items():
+        np.testing.assert_array_equal(forecast[firsts], after.forecasts[name][firsts], name)
+
+
+def _a_week_ahead(series: Mapping[str, Series]) -> Held:
+    """With everything chosen beforehand, and a mixture."""
+    made = prepare_again(series, "steps", RECIPE, START["steps"])
+    mixture = mixture_of(series, made.base, ("steps", made.split.train, RECIPE))
+    groups = {"weighted_climatology": (), MIXTURE: mixture}
+    tuned = dict.fromkeys(groups, Tuned(no_calibration(), USUAL["steps"]))
+    return a_week_ahead(series, made, (groups, tuned), RECIPE)
+
+
+def _first_tests(series: Mapping[str, Series]) -> set[Issue]:
+    days = first_days(split_target(series, "steps", RECIPE.test_days).test)
+    return {Issue(name, day, day - WEEK_AHEAD) for name, day in days.items()}
+
+
+def _reversed_from(series: Series) -> Series:
+    """Livelier days in another order from six days before the first test day on."""
+    (cut,) = (i.cut for i in _first_tests(COHORT) if i.customer_id == series.customer_id)
+    steps = series.values["steps"].copy()
+    steps[cut:] = steps[cut:][:, ::-1] * 3
+    return replace(series, values={**series.values, "steps": steps})
 
 
 def test_thinned_issues_keep_both_ends_and_their_order() -> None:

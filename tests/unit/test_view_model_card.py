@@ -4,6 +4,8 @@ from typing import Any
 
 from fitstream.client.operations import Candidate
 from fitstream.gateway.view.model_card import cards_of, own_cards_of, tried_before, tried_now
+from fitstream.trainer.metrics import Interval
+from fitstream.trainer.report import percent
 
 WQL = {"weighted_climatology": 0.61, "climatology": 0.63, "naive_week": None}
 CARD: dict[str, Any] = {
@@ -51,6 +53,13 @@ def test_a_card_says_what_the_gate_of_the_mixture_found() -> None:
     assert row.name == "Against Weighted climatology"
     assert row.figures == ("-0.3\N{NO-BREAK SPACE}%",)
     assert row.note == "-0.5\N{NO-BREAK SPACE}% to -0.1\N{NO-BREAK SPACE}%"
+
+
+def test_a_difference_of_nothing_has_no_minus() -> None:
+    gate = {"weighted_climatology": {"difference": -0.0001, "low": -0.0004, "high": 0.0002}}
+    (card,) = cards_of({"metrics": {"steps": {"mixture_gate": gate}}})
+    assert card.tables[0].rows[0].figures == ("+0.0\N{NO-BREAK SPACE}%",)
+    assert percent(Interval(-0.0001, -0.0004, 0.0002)) == "+0.0 % (+0.0 to +0.0)"
 
 
 def test_a_card_says_what_the_networks_of_the_next_hour_came_to() -> None:

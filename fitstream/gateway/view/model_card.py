@@ -208,7 +208,7 @@ def _figure(value: Any) -> str:
 
 
 def _percent(value: Any) -> str:
-    return f"{100 * value:+.1f}{words.NBSP}%" if isinstance(value, int | float) else words.DASH
+    return f"{100 * value:+z.1f}{words.NBSP}%" if isinstance(value, int | float) else words.DASH
 
 
 def _capital(text: str) -> str:
