@@ -6,7 +6,7 @@ into one transaction. Must not hold SQL: that lives in `sql/`.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -70,7 +70,11 @@ class Repo:
                     yield joined
                 return
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as db:
-                yield db
+                try:
+                    yield db
+                except BaseException:
+                    _doubt(db)
+                    raise
         except asyncpg.SerializationError as error:
             raise Overtaken("postgres", f"{type(error).__name__}: {error}") from error
         except asyncpg.DataError as error:
@@ -132,7 +136,8 @@ async def open_repo(settings: Settings) -> AsyncIterator[Repo]:
             timeout=5,
             command_timeout=settings.statement_timeout_s + 2,
             init=_init,
-            reset=_keep,
+            connection_class=_Connection,
+            reset=_Connection.settle,
             server_settings={
                 "application_name": "fitstream",
                 "statement_timeout": f"{int(settings.statement_timeout_s * 1000)}",
@@ -192,9 +197,36 @@ async def _init(db: Db) -> None:
     )
 
 
-async def _keep(db: Db) -> None:
-    """A connection goes back as it is: the driver's own clean-up is one more question to Postgres
-    in every transaction, and nobody here sets, locks or listens for a whole session."""
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver ships no types
+    """Knows whether its last use ended in an error."""
+
+    __slots__ = ("_is_in_doubt",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_in_doubt = False
+
+    def doubt(self) -> None:
+        """It has to be cleaned before its next use."""
+        self._is_in_doubt = True
+
+    async def settle(self) -> None:
+        """Cleans it if need be.
+
+        Else it goes back to the pool as it is: the driver's own clean-up is one more question to
+        Postgres in every transaction, and nobody here sets, locks or listens for a whole session.
+        After an error (a value that the driver cannot encode, a task that was cancelled) Postgres
+        may wait for the rest of a statement, with the deadline of statements running: the next
+        use would be cancelled for being late.
+        """
+        if self._is_in_doubt:
+            await self.execute(self.get_reset_query())
+            self._is_in_doubt = False
+
+
+def _doubt(db: Db) -> None:
+    with suppress(AttributeError):  # a lost connection is none: it does not come back
+        db.doubt()
 
 
 async def _close(pool: Any) -> None:
