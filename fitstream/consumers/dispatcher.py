@@ -24,6 +24,8 @@ from fitstream.settings import Settings
 log = get(__name__)
 _MONDAY = 1  # when the night's forecasts reach a week ahead
 _NIGHTS_EVERY_S = 300
+_LEFT_OUT_EVERY = 3  # looks at the nights
+_LEFT_OUT_AT_MOST = 5000  # in one job; the next look takes the others
 
 
 class Dispatcher:
@@ -119,7 +121,8 @@ class Dispatcher:
 
     async def _nights(self, db: Db, now: datetime) -> None:
         """Forecasts for everybody once a day, after midnight where they live; looked at every few
-        minutes, and made up for where nobody looked that night."""
+        minutes, and made up for where nobody looked that night. Whoever came, or moved there, since
+        that night was planned is caught up."""
         round_no = int(now.timestamp() // _NIGHTS_EVERY_S)
         if round_no == self._nights_looked_at:
             return
@@ -128,7 +131,33 @@ class Dispatcher:
         for programme_no, own in groupby(homes, key=lambda home: home.programme_no):
             zones = [home.zone for home in own]
             for night in nights_at(now, zones, self._settings.night_forecast_after_s):
-                await jobs.insert_job(db, _night_forecast(programme_no, night))
+                job_id = await jobs.insert_job(db, _night_forecast(programme_no, night))
+                if round_no % _LEFT_OUT_EVERY == 0:
+                    await self._left_out(db, (programme_no, night), job_id, round_no)
+
+    async def _left_out(
+        self, db: Db, whose: tuple[int, Night], night_job: str, round_no: int
+    ) -> None:
+        """A job of their own for those whom a night's forecasts have not reached, once a round."""
+        programme_no, night = whose
+        about = (night_job, night.zones, night.start_slot)
+        found = await forecasts.left_out(db, *about, _LEFT_OUT_AT_MOST)
+        if not found:
+            return
+        payload = {
+            "customers": found,
+            "horizons": _horizons(night),
+            "unless_from": night.start_slot,
+        }
+        late = NewJob(
+            kind="forecast",
+            queue="forecast",
+            dedupe_key=f"{night_job}:left_out:{round_no}",
+            payload=payload,
+            programme_no=programme_no,
+            parent_id=night_job,
+        )
+        await jobs.insert_job(db, late)
 
     async def _today(self, db: Db, now: datetime) -> None:
         """The rest of today again where something has come in; once per round and programme."""
@@ -148,14 +177,17 @@ class Dispatcher:
 
 
 def _night_forecast(programme_no: int, night: Night) -> NewJob:
-    horizons = ["96", "672"] if night.day.isoweekday() == _MONDAY else ["96"]
     return NewJob(
         kind="forecast",
         queue="forecast",
         dedupe_key=f"forecast:{programme_no}:night:{night.day}:{night.start_slot}",
-        payload={"customers": None, "zones": night.zones, "horizons": horizons},
+        payload={"customers": None, "zones": night.zones, "horizons": _horizons(night)},
         programme_no=programme_no,
     )
+
+
+def _horizons(night: Night) -> list[str]:
+    return ["96", "672"] if night.day.isoweekday() == _MONDAY else ["96"]
 
 
 async def _waited_out(step: Awaitable[object]) -> None:

@@ -254,6 +254,16 @@ async def homes(db: Db) -> list[Home]:
     return await fetch(db, Home, "forecasts.homes")
 
 
+async def left_out(
+    db: Db, night_job: str, zones: Sequence[str], start_slot: int, limit: int
+) -> list[int]:
+    """Numbers of active customers in `zones` without a next day's forecast from `start_slot`, the
+    beginning of their day, on; none while the night's job or any other forecast is under way."""
+    given = (night_job, list(zones), start_slot, limit)
+    found = await fetch(db, CustomerNo, "forecasts.left_out", *given)
+    return [each.customer_no for each in found]
+
+
 async def upsert_forecasts(db: Db, new: Sequence[NewForecast]) -> None:
     """Stores the latest forecasts."""
     for forecast in new:
@@ -366,6 +376,12 @@ async def issued_to(
     """Which of the customers have been issued one of the horizons at that very instant."""
     args = (list(customers), list(horizons), issued_at)
     found = await fetch(db, CustomerNo, "forecasts.issued_to", *args)
+    return {each.customer_no for each in found}
+
+
+async def forecast_from(db: Db, customers: Sequence[int], start_slot: int) -> set[int]:
+    """Which of the customers have a next day's forecast that begins at `start_slot` or later."""
+    found = await fetch(db, CustomerNo, "forecasts.forecast_from", list(customers), start_slot)
     return {each.customer_no for each in found}
 
 

@@ -23,6 +23,7 @@ from fitstream.trainer.forecast import Forecast, Request, forecast_many
 SLOTS: dict[Horizon, int] = {"96": DAY_SLOTS, "672": 7 * DAY_SLOTS}
 _CUSTOMERS_AT_ONCE = 25
 _CUSTOMERS_PER_JOB = 500
+_PASSED_ON = ("unless_from",)  # from a job to its parts
 
 
 async def forecast(context: JobContext) -> None:
@@ -30,7 +31,8 @@ async def forecast(context: JobContext) -> None:
     zones of the payload where it names some.
 
     All are issued as of the moment the job first began; an attempt that follows another one leaves
-    out whom that one has published.
+    out whom that one has published, and a payload with `unless_from` whoever has a next day's
+    forecast that begins at that slot or later.
     """
     async with context.repo.connection() as db:
         champion = await models.champion(db, context.programme_no)
@@ -49,6 +51,8 @@ async def forecast(context: JobContext) -> None:
     issued_at = context.began()
     async with context.repo.connection() as db:
         done = await forecasts.issued_to(db, wanted, _horizons(context), issued_at)
+        if unless := context.job.payload.get("unless_from"):
+            done |= await forecasts.forecast_from(db, wanted, unless)
     left, made = [number for number in wanted if number not in done], 0
     for first in range(0, len(left), _CUSTOMERS_AT_ONCE):
         group = left[first : first + _CUSTOMERS_AT_ONCE]
@@ -69,6 +73,7 @@ def _horizons(context: JobContext) -> list[Horizon]:
 async def _share_out(context: JobContext, numbers: list[int]) -> None:
     """A job for each part, so that none outlasts its time and several workers can help."""
     parts = range(0, len(numbers), _CUSTOMERS_PER_JOB)
+    given = {name: context.job.payload[name] for name in _PASSED_ON if name in context.job.payload}
     async with context.repo.transaction() as db:
         for first in parts:
             part = NewJob(
@@ -78,6 +83,7 @@ async def _share_out(context: JobContext, numbers: list[int]) -> None:
                 payload={
                     "customers": numbers[first : first + _CUSTOMERS_PER_JOB],
                     "horizons": _horizons(context),
+                    **given,
                 },
                 programme_no=context.programme_no,
                 parent_id=context.job.id,

@@ -21,6 +21,7 @@ from fitstream.tasks.context import JobContext
 from fitstream.tasks.forecasts import forecast
 from fitstream.tasks.today import forecast_today
 from tests.forecasting import Study, new_programme, walk
+from tests.ledgered import LedgerWearer
 
 pytestmark = pytest.mark.stack
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -221,3 +222,90 @@ async def test_who_lives_elsewhere_is_forecast_after_their_own_midnight_from_all
     assert found.data_through == slot_of(midnight)  # all of the day that has just ended
     assert found.totals[0]["day"] == day.isoformat()
     assert len(found.quantiles) == DAY_SLOTS
+
+
+class Night:
+    """The dispatcher's looks at one night of New York, and the jobs that came of it."""
+
+    home = "America/New_York"
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.done = study, 0
+        day = (MIDNIGHT - timedelta(days=14)).date()
+        self.midnight = datetime.fromtimestamp(day_bounds(day, self.home)[0] * 900, UTC)
+
+    async def walker(self, zone: str, days: int = 4) -> LedgerWearer:
+        who = await self.study.walker(self.midnight, days)
+        await self.move(who, zone)
+        return who
+
+    async def move(self, who: LedgerWearer, zone: str) -> None:
+        async with self.study.repo.connection() as db:
+            await db.execute(
+                "UPDATE customer SET zone = $2 WHERE customer_no = $1", who.customer_no, zone
+            )
+
+    async def planned(self, minutes: int) -> list[dict[str, Any]]:
+        """What a dispatcher that has just started plans for the programme, not done yet."""
+        now = self.midnight + timedelta(minutes=minutes)
+        await Dispatcher(self.study.repo, NoBell(), self.study.settings).plan(now)
+        async with self.study.repo.connection() as db:
+            rows = await db.fetch(
+                "SELECT id, payload FROM job WHERE programme_no = $1 AND kind = 'forecast'"
+                " AND state = 'queued' ORDER BY created_at, id", self.study.number,
+            )  # fmt: skip
+            await db.execute(  # of the programmes of other tests
+                "UPDATE job SET state = 'cancelled' WHERE state = 'queued' AND kind = 'forecast'"
+                " AND programme_no <> $1", self.study.number,
+            )  # fmt: skip
+        return [dict(row) for row in rows]
+
+    async def do(self, job: dict[str, Any], minutes: int, state: str = "succeeded") -> None:
+        if state == "succeeded":
+            await self.study.do(
+                forecast, self.midnight + timedelta(minutes=minutes), **job["payload"]
+            )
+        async with self.study.repo.connection() as db:
+            await db.execute("UPDATE job SET state = $2 WHERE id = $1", job["id"], state)
+
+
+async def test_whoever_comes_after_their_night_was_planned_is_forecast_that_day_and_once(
+    study: Study,
+) -> None:
+    night = Night(study)
+    first, mover = await night.walker(night.home), await night.walker("Pacific/Kiritimati")
+    for job in await night.planned(30):
+        is_home = night.home in job["payload"]["zones"]
+        await night.do(job, 31 if is_home else -600)  # after a midnight long before
+    assert [len(await study.past(each)) for each in (first, mover)] == [1, 1]
+    assert await night.planned(45) == []  # nobody is left out
+    newcomer, neighbour = await night.walker(night.home), await night.walker("America/Toronto")
+    (late,) = await night.planned(60)
+    assert late["payload"]["customers"] == sorted([newcomer.customer_no, neighbour.customer_no])
+    assert await night.planned(75) == [late]  # while it waits nobody is asked for again
+    await night.do(late, 76)
+    assert [len(await study.past(each)) for each in (first, newcomer, neighbour)] == [1, 1, 1]
+    assert await night.planned(90) == []
+    await night.move(mover, night.home)
+    (moved,) = await night.planned(105)
+    assert moved["payload"]["customers"] == [mover.customer_no]
+    before = len(await study.past(mover))
+    await study.do(forecast, night.midnight + timedelta(minutes=106), customers=[mover.customer_no])
+    await night.do(moved, 107)  # their week was rolled meanwhile: that will do for the night
+    assert len(await study.past(mover)) == before + 1
+
+
+async def test_who_cannot_be_caught_up_is_tried_once_and_a_cancelled_night_is_left_alone(
+    study: Study,
+) -> None:
+    night = Night(study)
+    await night.walker(night.home)
+    (job,) = await night.planned(30)
+    await night.do(job, 31, state="cancelled")
+    assert await night.planned(45) == []
+    await night.do(job, 46)
+    newcomer = await night.walker(night.home)
+    (late,) = await night.planned(60)
+    assert late["payload"]["customers"] == [newcomer.customer_no]
+    await night.do(late, 61, state="failed")
+    assert await night.planned(75) == []

@@ -23,6 +23,24 @@ JOIN model m ON m.programme_no = c.programme_no
 WHERE c.deactivated_at IS NULL AND s.last_slot IS NOT NULL
 ORDER BY c.programme_no, c.zone
 
+-- name: left_out -> CustomerNo
+-- Whom the forecasts of a night (its job, zones and first slot) have not reached, as they came or
+-- moved there later; nobody while a forecast of the programme is under way, or twice. No forecast
+-- is issued more than a day before it begins: that bounds the look at the past.
+SELECT c.customer_no
+FROM job night JOIN customer c ON c.programme_no = night.programme_no AND c.zone = ANY($2::text[])
+JOIN customer_stat s ON s.customer_no = c.customer_no
+WHERE night.id = $1 AND night.state = 'succeeded'
+  AND c.deactivated_at IS NULL AND s.last_slot IS NOT NULL
+  AND NOT EXISTS (SELECT FROM job WHERE programme_no = night.programme_no AND kind = 'forecast'
+                  AND state IN ('queued', 'running'))
+  AND NOT EXISTS (SELECT FROM forecast_issue i WHERE i.customer_no = c.customer_no
+                  AND i.horizon = '96' AND i.start_slot >= $3
+                  AND i.issued_at >= to_timestamp(($3::int - 96) * 900.0))
+  AND NOT EXISTS (SELECT FROM job part WHERE part.parent_id = night.id
+                  AND part.payload->'customers' @> to_jsonb(c.customer_no))
+ORDER BY c.customer_no LIMIT $4
+
 -- name: upsert_forecast
 -- The latest forecast per target and horizon; an older one never replaces a newer.
 INSERT INTO forecast AS f (customer_no, target, horizon, issued_at, model_id, week, version,
@@ -47,6 +65,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
 -- Which of some customers a job has issued its forecasts to.
 SELECT DISTINCT customer_no FROM forecast_issue
 WHERE customer_no = ANY($1::int[]) AND horizon = ANY($2::text[]) AND issued_at = $3
+
+-- name: forecast_from -> CustomerNo
+-- Which of some customers have a next day's forecast that begins at a slot or later.
+SELECT DISTINCT customer_no FROM forecast_issue
+WHERE customer_no = ANY($1::int[]) AND horizon = '96' AND start_slot >= $2
+  AND issued_at >= to_timestamp(($2::int - 96) * 900.0)
 
 -- name: forecast_of -> Forecast
 -- The latest forecast of a customer.
