@@ -240,8 +240,22 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _close(worker: Worker) -> None:
     """Cancels what the worker does and waits until it is given back."""
+    with suppress(TimeoutError):  # then the lease gives it back
+        await asyncio.wait_for(_end_jobs(worker), _KILL_AFTER_S)
+    worker.tasks.clear()
     with suppress(RedisError, OSError, TimeoutError):  # it may be why we end
         await asyncio.wait_for(worker.close(), _KILL_AFTER_S)
+
+
+async def _end_jobs(worker: Worker) -> None:
+    """Cancels each job once. Not the task around it, as arq does: one that was just writing that
+    its job has ended would be cut off there, and closing then fails with its cancellation."""
+    told: set[asyncio.Task[Any]] = set()
+    while left := [task for task in worker.tasks.values() if not task.done()]:
+        for job in set(worker.job_tasks.values()) - told:
+            job.cancel()
+            told.add(job)
+        await asyncio.wait(left, timeout=0.1)  # a task that has just begun has no job yet
 
 
 def _delay_s(kind: str, times: int) -> float:

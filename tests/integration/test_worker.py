@@ -7,9 +7,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from arq.worker import Worker
 
 from fitstream import worker
 from fitstream.consumers.dispatcher import Dispatcher
@@ -101,6 +103,26 @@ async def test_a_worker_that_is_told_to_stop_gives_its_job_back_without_an_attem
 
             await eventually(has_ended)
     assert (await job_of(repo, job_id)).attempts == 1
+
+
+async def test_a_worker_that_is_told_to_stop_as_a_job_ends_stops_cleanly(
+    services: Settings, repo: Repo, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does(monkeypatch, "raise SystemExit(9)")
+    queue = (await job_of(repo, job_id)).queue
+    ending = asyncio.Event()
+    finish_job = Worker.finish_job
+
+    async def slowly(self: Worker, *args: Any) -> None:
+        ending.set()
+        await asyncio.sleep(0.3)
+        await finish_job(self, *args)
+
+    monkeypatch.setattr(Worker, "finish_job", slowly)
+    async with open_jobs(services) as doorbell, working(services, queue):
+        await Dispatcher(repo, doorbell, services).ring_due()
+        await asyncio.wait_for(ending.wait(), 20)
+    assert (await job_of(repo, job_id)).state == "failed"
 
 
 async def test_a_job_whose_worker_died_and_that_was_cancelled_meanwhile_does_not_run_again(
