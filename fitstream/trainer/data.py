@@ -31,6 +31,7 @@ WEAR_MIN_SLOTS = 90
 WEAR_MIN_STEPS = 500
 WEAR_MIN_ACTIVE = 8
 _EPOCH = date(1970, 1, 1)
+_TIMES = (pa.types.is_timestamp, pa.types.is_string, pa.types.is_large_string)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +160,11 @@ def _from_table(table: pa.Table) -> dict[str, Series]:
 
 
 def _wall_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Local wall time without a zone; one with a zone is read as that zone's wall clock."""
+    """Local wall time without a zone; one with a zone is read as that zone's wall clock. Raises
+    Rejected for numbers, whose unit nobody knows, and for dates alone."""
+    if not any(is_kind(column.type) for is_kind in _TIMES):
+        text = f"`slot_local` holds {column.type}; it must be timestamps, or texts of them"
+        raise Rejected("column_type", text)
     if pa.types.is_timestamp(column.type) and column.type.tz:
         column = pc.local_timestamp(column)
     return pc.cast(column, pa.timestamp("us"), safe=False)

@@ -21,6 +21,7 @@ from fitstream.errors import Rejected
 from fitstream.trainer import data, registry
 from fitstream.trainer.data import TARGETS, Series
 from fitstream.trainer.fit import train_cohort
+from fitstream.trainer.folders import ready_folder
 from fitstream.trainer.forecast import Forecast, Request, forecast_many
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.recipe import Recipe
@@ -47,18 +48,18 @@ class ForecastOrder(NamedTuple):
 
 
 def run_train(order: TrainOrder) -> int:
-    """0 when a model was made, 1 when there is not enough data. Raises Rejected for a dataset or a
-    target that cannot be used."""
+    """0 when a model was made, 1 when there is not enough data. Raises Rejected for a dataset, a
+    target or a folder that cannot be used."""
     check_targets(order.recipe.targets)
-    use_threads(1)
     series, name = read_dataset(order.dataset)
+    ready_folder(order.out)
+    use_threads(1)
     run = train_cohort(series, order.recipe, _tell)
     click.echo(run.verdict)
     if run.artifact is None:
         return 1
     made_at = datetime.now(UTC).isoformat()
     tensors, card = registry.dump(run.artifact, dataset_hash=name, created_at=made_at)
-    order.out.mkdir(parents=True, exist_ok=True)
     (order.out / MODEL).write_bytes(tensors)
     (order.out / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)) + b"\n")
     click.echo(f"{order.out / MODEL}  sha256 {sha256(tensors).hexdigest()}")
@@ -70,13 +71,13 @@ def run_forecast(order: ForecastOrder) -> int:
     model that cannot be read."""
     series, _ = read_dataset(order.dataset)
     model = read_model(order.model)
+    ready_folder(order.out.parent)
     requests = [
         Request(each, each.first_day + timedelta(days=each.days), slots=order.slots)
         for _, each in sorted(series.items())
         if each.days
     ]
     found = forecast_many(model, requests)
-    order.out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table_of(found), order.out)
     made = sum(len(each.values) for each in found)
     click.echo(f"{made} forecasts of {len(requests)} wearers in {order.out}")
@@ -84,7 +85,9 @@ def run_forecast(order: ForecastOrder) -> int:
 
 
 def check_targets(targets: Sequence[str]) -> None:
-    """Raises Rejected for what nobody can forecast."""
+    """Raises Rejected for what nobody can forecast, and for nothing at all."""
+    if not targets:
+        raise Rejected("unknown_target", f"name at least one of {', '.join(TARGETS)}")
     unknown = sorted(set(targets) - set(TARGETS))
     if unknown:
         raise Rejected("unknown_target", f"{unknown[0]} is none of {', '.join(TARGETS)}")

@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fitstream.errors import Rejected
-from fitstream.trainer.data import SLOTS, TARGETS, Floats, Series, from_wearers
+from fitstream.trainer.data import SLOTS, Floats, Series, from_wearers
 from fitstream.trainer.evaluation_report import Cost, evaluation_text
 from fitstream.trainer.fit import evaluate_wearers
+from fitstream.trainer.folders import ready_folder
 from fitstream.trainer.forecast import bounded
+from fitstream.trainer.offline import check_targets
 from fitstream.trainer.plots import draw_calibration, draw_errors, draw_fans
 from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.report import Outcome
@@ -40,17 +42,18 @@ class Order(NamedTuple):
 
 
 def run_evaluate(order: Order) -> int:
-    """0 when at least one wearer could be forecast. Raises Rejected for a file or target that
-    cannot be used."""
-    unknown = sorted(set(order.targets) - set(TARGETS))
-    if unknown:
-        raise Rejected("unknown_target", f"{unknown[0]} is none of {', '.join(TARGETS)}")
-    use_threads(1)
+    """0 when at least one wearer could be forecast. Raises Rejected for a file, target or folder
+    that cannot be used."""
+    check_targets(order.targets)
     series = from_wearers(order.data)
+    if not any(len(e.measured_days(t)) for e in series.values() for t in order.targets):
+        text = f"{order.data} measures none of {', '.join(order.targets)} on any wear day"
+        raise Rejected("nothing_measured", text)
+    ready_folder(order.out)
+    use_threads(1)
     recipe = Recipe(budget_s=order.budget_s, targets=order.targets)
     plan, outcomes = evaluate_wearers(series, recipe, _tell)
     skipped = [name for name, each in series.items() if not len(last_days(each, recipe.test_days))]
-    order.out.mkdir(parents=True, exist_ok=True)
     pq.write_table(predictions(series, outcomes), order.out / "predictions.parquet")
     plots = [name for outcome in outcomes for name in _draw(outcome, order.out)]
     cost = Cost(process_time(), _peak_mib())

@@ -1,7 +1,7 @@
 """An evaluation: what it forecasts, that no later day is looked at, and that its figures hold."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +167,36 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_reason(tmp_path: Path) -
     assert "lacks slot_local" in found.output
     other = CliRunner().invoke(main, [*asked, "--targets", "weight"])
     assert "weight is none of" in other.output
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1_700_000_000], pa.int64()),  # seconds, or what?
+        pa.array([date(2026, 11, 3)], pa.date32()),
+        pa.array([1.5], pa.float64()),
+    ],
+)
+def test_times_that_may_mean_anything_are_refused(tmp_path: Path, column: pa.Array) -> None:
+    path = tmp_path / "times.parquet"
+    pq.write_table(pa.table({"wearer": [1], "slot_local": column, "steps": [5.0]}), path)
+    with pytest.raises(Rejected, match=re.escape(f"holds {column.type}")):
+        from_wearers(path)
+
+
+def test_what_cannot_come_to_anything_is_told_before_it_begins(tmp_path: Path) -> None:
+    data = write(wearers(), tmp_path / "d.parquet", leave_out=("heart_rate_bpm",))
+    (tmp_path / "file").touch()
+
+    def said(*words: str) -> str:
+        found = CliRunner().invoke(main, [*words, "--budget-s", "1"])
+        assert found.exit_code == 1
+        return found.output
+
+    asked = ("evaluate", "--data", str(data), "--out", str(tmp_path / "out"))
+    assert "measures none of heart_rate_bpm" in said(*asked, "--targets", "heart_rate_bpm")
+    assert "name at least one of steps" in said(*asked, "--targets", " ,")
+    assert not (tmp_path / "out").exists()
+    inside = str(tmp_path / "file" / "out")
+    assert "nothing can be written into" in said("evaluate", "--data", str(data), "--out", inside)
+    assert "nothing can be written into" in said("train", "--dataset", str(data), "--out", inside)
