@@ -17,6 +17,7 @@ from fitstream.trainer import registry
 from fitstream.trainer.models.blend import Blend
 
 log = get(__name__)
+_ADVICE = "bring it back from a backup, go back to the model before, or train a new one"
 
 
 class OwnBlend(NamedTuple):
@@ -39,7 +40,7 @@ async def own_models(
         try:
             tensors, card = await _read(context.store, each)
             loaded = await asyncio.to_thread(registry.load_own, tensors, card, model)
-        except (Rejected, NotFound) as error:
+        except Rejected as error:
             log.warning("model_unreadable", model=each.id, detail=str(error))
             continue
         found[customer_no] = OwnBlend(each.id, loaded)
@@ -47,15 +48,25 @@ async def own_models(
 
 
 async def load_model(store: Store, model: Model) -> Blend:
-    """The model ready to serve. Raises Rejected when it is not what was registered or cannot be
-    read by this version, NotFound when it is gone."""
+    """The model ready to serve. Raises Rejected when it is gone, not what was registered, or
+    cannot be read by this version."""
     tensors, card = await _read(store, model)
     return await asyncio.to_thread(registry.load, tensors, card)
 
 
 async def _read(store: Store, model: Model | OwnModel) -> tuple[bytes, dict[str, Any]]:
-    tensors = await store.get(model.object_key)
+    tensors = await _object(store, model.object_key)
     if sha256(tensors).hexdigest() != model.sha256:
-        raise Rejected("model_differs", f"{model.object_key} is not what was registered")
-    card_key = model.object_key.replace("model.safetensors", "card.json")
-    return tensors, msgspec.json.decode(await store.get(card_key))
+        raise Rejected("model_differs", f"{model.object_key} is not what was registered; {_ADVICE}")
+    key = model.object_key.replace("model.safetensors", "card.json")
+    try:
+        return tensors, msgspec.json.decode(await _object(store, key), type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Rejected("model_differs", f"{key} is damaged; {_ADVICE}") from error
+
+
+async def _object(store: Store, key: str) -> bytes:
+    try:
+        return await store.get(key)
+    except NotFound:
+        raise Rejected("model_gone", f"{key} is gone; {_ADVICE}") from None

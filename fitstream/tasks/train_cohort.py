@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fitstream.errors import NotFound, Rejected
+from fitstream.errors import Rejected
 from fitstream.logs import get
 from fitstream.repo import cohort_runs, jobs, models, training
 from fitstream.repo.jobs import CANDIDATE, Child, NewJob
@@ -204,6 +204,6 @@ async def _rival(context: JobContext) -> Rival:
         return Rival(current.id, None)
     try:
         return Rival(current.id, await load_model(context.store, current))
-    except (Rejected, NotFound) as error:
+    except Rejected as error:
         log.warning("champion_unreadable", model=current.id, detail=str(error))
         return Rival(current.id, None)
