@@ -37,7 +37,14 @@ async def test_a_model_is_read_as_it_was_registered() -> None:
 
 @pytest.mark.parametrize(
     ("key", "left"),
-    [(KEY, None), (KEY, b"short"), (CARD, None), (CARD, b'{"format'), (CARD, b"[]"), (CARD, b"\xff")],
+    [
+        (KEY, None),
+        (KEY, b"short"),
+        (CARD, None),
+        (CARD, b'{"format'),
+        (CARD, b"[]"),
+        (CARD, b"\xff"),
+    ],
 )
 async def test_what_is_gone_or_damaged_is_refused_with_what_to_do(
     key: str, left: bytes | None
