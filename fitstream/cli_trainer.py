@@ -1,5 +1,6 @@
 """Commands about models: evaluate, train, forecast, list and promote."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import click
 from fitstream.cli_parts import or_complain, target
 
 _TARGETS = "steps,calories_kcal,heart_rate_bpm"
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @click.command()
@@ -52,6 +54,9 @@ def train(data: Path | None, url: str | None, key: str | None, **more: Any) -> N
     """Train a model: of a programme, of one customer, or from files alone."""
     if more["dataset"] and Path(more["dataset"]).exists():
         sys.exit(or_complain(lambda: _train_here(more)))
+    if more["dataset"] and not _HASH.fullmatch(more["dataset"]):
+        text = f"{more['dataset']} is no file or folder here, nor the hash of a pinned dataset"
+        raise click.BadParameter(text, param_hint="--dataset")
     from fitstream.operations.run_models import run_train
     from fitstream.stack.target import find_target
 

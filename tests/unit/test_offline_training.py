@@ -83,6 +83,7 @@ def test_a_file_that_is_not_what_the_manifest_says_is_refused(pinned: Path, tmp_
         (("forecast", "--dataset", "PART"), "needs --model DIR and --out FILE"),
         (("forecast", "--dataset", "PART", "--model", "HERE", "--out", "OUT"), "holds no model"),
         (("forecast",), "name a customer"),
+        (("train", "--dataset", "nowhere.parquet"), "is no file or folder here"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(
