@@ -14,5 +14,5 @@ def read_kept(path: Path, kind: type[T], remedy: str) -> T:
     """What a JSON file of ours holds. Raises Halted naming the file, with what to do about it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, another shape, no UTF-8, no end
         raise Halted(f"{path} cannot be read ({error}): {remedy}", "damaged_file") from error

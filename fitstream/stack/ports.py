@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from fitstream.errors import Halted
+from fitstream.settings import Port
 from fitstream.stack.kept import read_kept
 from fitstream.stack.secrets_file import write_private
 
@@ -25,7 +26,7 @@ def choose_ports(folder: Path, names: list[str], fixed: dict[str, int]) -> dict[
     path = folder / "ports.json"
     known: dict[str, int] = {}
     if path.is_file():
-        known = read_kept(path, dict[str, int], _DAMAGED)
+        known = read_kept(path, dict[str, Port], _DAMAGED)
     known |= fixed
     taken = set(known.values())
     for name in names:

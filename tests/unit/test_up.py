@@ -92,10 +92,13 @@ def test_a_full_disk_at_the_start_says_to_make_room(
     ],
 )
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str, read: Any) -> None:
-    (tmp_path / name).write_text('{"kafka": 9')
-    with pytest.raises(Halted, match=name) as error:
-        read(tmp_path)
-    assert any(remedy in str(error.value) for remedy in ("remove", "backup"))
+    damages = [b'{"kafka": 9', b"", b"\0" * 40, b'{"kafka\xff": 9, "secret_key": "\xff"}']
+    damages += [b'{"pages": %d}' % port for port in (-1, 0, 65_536)]
+    for damage in [*damages, b'{"settings": ' + b"[" * 10_000]:
+        (tmp_path / name).write_bytes(damage)
+        with pytest.raises(Halted, match=name) as error:
+            read(tmp_path)
+        assert any(remedy in str(error.value) for remedy in ("remove", "backup"))
 
 
 def test_ports_are_replaced_whole_so_that_no_kill_leaves_half_a_file(
