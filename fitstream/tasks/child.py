@@ -11,6 +11,7 @@ from fitstream.repo.jobs import ClaimedJob
 from fitstream.settings import Settings
 from fitstream.store import open_store
 from fitstream.tasks.context import JobContext
+from fitstream.tasks.memory import memory_told
 
 Task = Callable[[JobContext], Awaitable[None]]
 # Looked up by name, so that a short job does not wait for what only training needs.
@@ -43,7 +44,8 @@ async def run_job(settings: Settings, stop: asyncio.Event, job_id: str, epoch: i
             task.cancel()
             raise Unavailable("worker", "the job was asked to stop")  # so it is put back
         stopping.cancel()
-        await task
+        with memory_told():
+            await task
 
 
 def task_of(job: ClaimedJob) -> Task:

@@ -2,8 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
+import numpy as np
 import pytest
+import torch
+
+from fitstream.errors import Rejected
+from fitstream.tasks.memory import memory_told
 
 LIMITED = """
 from types import SimpleNamespace
@@ -26,3 +32,16 @@ def test_a_training_process_gets_no_more_memory_than_it_may_take_unless_it_has_a
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout == said
+
+
+@pytest.mark.parametrize(
+    "take", [lambda: np.zeros(10**15), lambda: torch.zeros(10**15), lambda: bytearray(10**16)]
+)
+def test_who_needs_more_memory_than_there_is_is_told_what_to_do(take: Callable[[], object]) -> None:
+    with pytest.raises(Rejected, match="raise FITSTREAM_TRAIN_MEMORY_BYTES"), memory_told():
+        take()
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shape"), memory_told():
+        raise RuntimeError("the shape is wrong")
