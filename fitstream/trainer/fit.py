@@ -11,7 +11,7 @@ from fitstream.trainer.automl import Plan, SearchPlan, Trial
 from fitstream.trainer.checkpoint import State
 from fitstream.trainer.data import Series
 from fitstream.trainer.evaluate import Model
-from fitstream.trainer.judging import judge, replaces, serving
+from fitstream.trainer.judging import judge, serving, standing
 from fitstream.trainer.models.blend import Blend
 from fitstream.trainer.models.kernel import Kernel
 from fitstream.trainer.models.nowcast import NOWCASTED
@@ -68,7 +68,8 @@ def conclude(
         if made.target in NOWCASTED
     ]
     run = write_report(series, recipe, outcomes, nowcasts)
-    run.replaces = replaces(outcomes, champion)
+    run.replaces, beside = standing(outcomes, champion)
+    run.verdict = f"{run.verdict} {beside}".rstrip()
     run.plan = plan
     served = {each.target: each.nowcast for each in nowcasts if each.nowcast is not None}
     model = replace(serving(series, outcomes, recipe), nowcasts=served)

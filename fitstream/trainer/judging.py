@@ -5,6 +5,7 @@ Must train nothing; the test days decide nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,10 +25,12 @@ from fitstream.trainer.recipe import Recipe
 from fitstream.trainer.report import (
     CHAMPION,
     CLIMATOLOGY,
+    WORDS,
     Outcome,
     Tuned,
     against_all,
     is_passed,
+    percent,
 )
 from fitstream.trainer.rolling import mixture_of, rolled
 from fitstream.trainer.search import Found
@@ -110,25 +113,40 @@ def a_week_ahead(
     return hold(models, series, target, ahead)
 
 
-def replaces(outcomes: Sequence[Outcome], champion: Model | None) -> bool:
-    """Whether a run's model may take the champion's place.
+class Standing(NamedTuple):
+    """Whether a run's model may take the champion's place, and why in plain words; none without a
+    champion."""
+
+    replaces: bool
+    words: str
+
+
+def standing(outcomes: Sequence[Outcome], champion: Model | None) -> Standing:
+    """A run's model beside the champion so far.
 
     It must forecast all that the champion does, be better with certainty on the held-out days of
     one target at least, and on none worse with certainty. Without a champion it may. A target that
     only the new model forecasts counts as better.
     """
     if champion is None:
-        return True
+        return Standing(replaces=True, words="")
     known = set(getattr(champion, "targets", ()))
-    if not known <= {outcome.target for outcome in outcomes}:
-        return False
-    against = [
-        outcome.test.compare(outcome.champion, CHAMPION, outcome.seed)
+    told = {outcome.target for outcome in outcomes}
+    if lacking := [WORDS[target] for target in WORDS if target in known - told]:
+        text = f"The champion so far stays: it also forecasts {' and '.join(lacking)}."
+        return Standing(replaces=False, words=text)
+    against = {
+        outcome.target: outcome.test.compare(outcome.champion, CHAMPION, outcome.seed)
         for outcome in outcomes
         if outcome.target in known
-    ]
-    is_better = len(outcomes) > len(known) or any(each.high < 0 for each in against)
-    return is_better and not any(each.low > 0 for each in against)
+    }
+    is_better = bool(told - known) or any(each.high < 0 for each in against.values())
+    may = is_better and not any(each.low > 0 for each in against.values())
+    parts = [f"{WORDS[target]} {percent(each)}" for target, each in against.items()]
+    parts += [f"{WORDS[target]}, which that one does not forecast" for target in told - known]
+    end = "it may take its place" if may else "that one stays"
+    text = f"WQL on the test days against the champion so far: {', '.join(sorted(parts))}; {end}."
+    return Standing(may, text)
 
 
 def _networks(
