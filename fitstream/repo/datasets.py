@@ -1,4 +1,4 @@
-"""Which datasets of training runs need not be kept any longer."""
+"""Which datasets of training runs, and which objects of models, need not be kept any longer."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,6 +21,18 @@ class Written(msgspec.Struct, frozen=True):
     programme_no: int
     dataset_hash: str
     written_at: datetime
+
+
+class ModelId(msgspec.Struct, frozen=True):
+    """A model by its id alone."""
+
+    id: str
+
+
+async def unregistered_models(db: Db, ids: Sequence[str]) -> list[str]:
+    """Those of some ids that are no model's."""
+    found = await fetch(db, ModelId, "datasets.unregistered_models", list(ids))
+    return [each.id for each in found]
 
 
 async def spent_datasets(

@@ -33,7 +33,7 @@ async def register_cohort(context: JobContext, artifact: Artifact, against: str 
 
     `against` is the model that was in use while it was judged. Where another one has come into use
     since, the two have never met, and the new one stays a challenger. Until the commit nobody knows
-    of the model; a run that ends before leaves two objects that nothing refers to.
+    of the model; a run that ends before leaves two objects, which the nightly upkeep removes.
     """
     async with context.repo.connection() as db:
         dataset_hash = (await training.run_plan(db, context.job.id)).dataset_hash

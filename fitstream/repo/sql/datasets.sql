@@ -22,3 +22,8 @@ WHERE run.under_way IS NOT TRUE AND NOT preparation.of_this
        OR (NOT preparation.any_kind AND greatest(u.written_at, run.last_at) < $4::timestamptz)
        OR (NOT preparation.any_kind AND run.last_at IS NULL AND u.written_at < $5::timestamptz))
 ORDER BY u.programme_no, u.dataset_hash
+
+-- name: unregistered_models -> ModelId
+-- Names of models in S3 that the registry does not know.
+SELECT u.id FROM unnest($1::text[]) AS u (id)
+WHERE NOT EXISTS (SELECT FROM model m WHERE m.id = u.id) ORDER BY u.id
