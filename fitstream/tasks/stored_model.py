@@ -17,7 +17,10 @@ from fitstream.trainer import registry
 from fitstream.trainer.models.blend import Blend
 
 log = get(__name__)
-_ADVICE = "bring it back from a backup, go back to the model before, or train a new one"
+_ADVICE = (
+    "bring it back from a backup, go back to the model before, or train another one "
+    "(while the weeks are the same ones, with another seed)"
+)
 
 
 class OwnBlend(NamedTuple):
