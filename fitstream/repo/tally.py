@@ -18,9 +18,9 @@ _END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class PeopleSlice(msgspec.Struct, frozen=True):
-    """Some customers, in order of their numbers; `last` is None behind the last of them."""
+    """Some customers; `numbers`, in order, is None behind the last of them."""
 
-    last: int | None
+    numbers: list[int] | None
     total: int
     seen_1h: int
     seen_24h: int
@@ -109,12 +109,11 @@ async def count_all(repo: Repo, at: datetime, within: Sequence[int] | None = Non
             part = await fetch_one(
                 db, PeopleSlice, "tally.people_slice", after, within, CUSTOMERS_AT_ONCE
             )
-            if part is None or part.last is None:
+            if part is None or part.numbers is None:
                 break
-            place = (after, part.last, within)
-            theirs = await fetch_one(db, ThingsSlice, "tally.things_slice", *place)
-            states = await fetch_one(db, WeekCounts, "tally.weeks_slice", *place)
-        after = part.last
+            theirs = await fetch_one(db, ThingsSlice, "tally.things_slice", part.numbers)
+            states = await fetch_one(db, WeekCounts, "tally.weeks_slice", part.numbers)
+        after = part.numbers[-1]
         people = People(*_sum(people, (part.total, part.seen_1h, part.seen_24h, part.rows)))
         things = Things(*_sum(things, _numbers(theirs)))
         weeks = WeekCounts(*_sum(_numbers(weeks), _numbers(states)))

@@ -9,7 +9,8 @@ import pytest
 
 from fitstream.client import Client
 from fitstream.repo import tally
-from fitstream.repo.database import Db, Repo
+from fitstream.repo.database import Db, Repo, fetch_one
+from fitstream.repo.queries import sql
 
 pytestmark = pytest.mark.stack
 _MAKE = """
@@ -67,8 +68,11 @@ async def _whole(db: Db, within: Sequence[int] | None) -> list[int]:
 
 @pytest.fixture
 async def programme(repo: Repo, request: pytest.FixtureRequest) -> int:
+    return await _programme(repo, f"tally{abs(hash(request.node.name)) % 10**6}-")
+
+
+async def _programme(repo: Repo, name: str) -> int:
     """A programme of five customers, one of them deactivated; its jobs have one time of birth."""
-    name = f"tally{abs(hash(request.node.name)) % 10**6}-"
     async with repo.transaction() as db:
         await db.execute(_MAKE, name)
         number: int = await db.fetchval("SELECT programme_no FROM programme WHERE id = $1", name)
@@ -90,6 +94,33 @@ async def test_slices_of_any_size_add_up_to_the_whole(
     assert (found.things.devices, found.at) == (5, now)
     assert found.weeks == tally.WeekCounts(open=5, closing=5, rolled=5, late=5, versions=5)
     assert found.jobs == tally.Jobs(waiting=1, succeeded=2, failed=1, cancelled=1)
+
+
+async def test_a_slice_of_some_programmes_reads_nothing_of_the_customers_between(
+    repo: Repo, programme: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _programme(repo, "tally-between-")
+    behind = await _programme(repo, "tally-behind-")
+    asked: dict[str, tuple[object, ...]] = {}
+
+    async def noted(db: Db, kind: type[Any], name: str, *args: object) -> Any:
+        asked.setdefault(name, args)
+        return await fetch_one(db, kind, name, *args)
+
+    monkeypatch.setattr(tally, "fetch_one", noted)
+    await tally.count_all(repo, datetime.now(UTC), [programme, behind])
+    async with repo.transaction() as db:
+        await db.execute("SET LOCAL enable_seqscan = off")  # few rows: else it would read them all
+        explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + sql("tally.weeks_slice")
+        (found,) = msgspec.json.decode(await db.fetchval(explain, *asked["tally.weeks_slice"]))
+    assert _rows_read(found["Plan"], "week_state") == 40
+    assert _rows_read(found["Plan"], "week_version") == 10
+
+
+def _rows_read(plan: dict[str, Any], table: str) -> float:
+    here = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    mine = here * plan["Actual Loops"] if plan.get("Relation Name") == table else 0
+    return float(mine + sum(_rows_read(part, table) for part in plan.get("Plans", [])))
 
 
 async def test_where_there_is_nobody_everything_is_nought(repo: Repo) -> None:

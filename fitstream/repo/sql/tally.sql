@@ -1,7 +1,7 @@
 -- name: people_slice -> PeopleSlice
--- The next customers behind a number: where they end, how many are active, how many were heard of
+-- The next customers behind a number: who they are, how many are active, how many were heard of
 -- lately, and their rows.
-SELECT max(c.customer_no) AS last,
+SELECT array_agg(c.customer_no ORDER BY c.customer_no) AS numbers,
        count(*) FILTER (WHERE c.deactivated_at IS NULL) AS total,
        count(*) FILTER (WHERE c.deactivated_at IS NULL
            AND s.last_contact_at > now() - interval '1 hour') AS seen_1h,
@@ -14,30 +14,20 @@ FROM (SELECT customer_no, deactivated_at FROM customer
 LEFT JOIN customer_stat s USING (customer_no)
 
 -- name: things_slice -> ThingsSlice
--- What belongs to the customers behind one number up to another: devices and forecasts.
-SELECT (SELECT count(*) FROM device d
-        WHERE d.customer_no > $1 AND d.customer_no <= $2 AND d.removed_at IS NULL
-          AND ($3::int[] IS NULL OR EXISTS (SELECT FROM customer c
-               WHERE c.customer_no = d.customer_no AND c.programme_no = ANY($3)))) AS devices,
-       count(*) AS forecasts, count(DISTINCT f.customer_no) AS forecast_customers
-FROM forecast f
-WHERE f.customer_no > $1 AND f.customer_no <= $2
-  AND ($3::int[] IS NULL OR EXISTS (SELECT FROM customer c
-       WHERE c.customer_no = f.customer_no AND c.programme_no = ANY($3)))
+-- What belongs to some customers: devices and forecasts.
+SELECT (SELECT count(*) FROM device
+        WHERE customer_no = ANY($1::int[]) AND removed_at IS NULL) AS devices,
+       count(*) AS forecasts, count(DISTINCT customer_no) AS forecast_customers
+FROM forecast WHERE customer_no = ANY($1::int[])
 
 -- name: weeks_slice -> WeekCounts
--- In which state the weeks of the customers behind one number up to another are.
+-- In which state the weeks of some customers are.
 SELECT count(*) FILTER (WHERE closed_at IS NULL) AS open,
        count(*) FILTER (WHERE closed_at IS NOT NULL AND rolled_at IS NULL) AS closing,
        count(*) FILTER (WHERE rolled_at IS NOT NULL AND dirty_seq = rolled_seq) AS rolled,
        count(*) FILTER (WHERE rolled_at IS NOT NULL AND dirty_seq > rolled_seq) AS late,
-       (SELECT count(*) FROM week_version v WHERE v.customer_no > $1 AND v.customer_no <= $2
-          AND ($3::int[] IS NULL OR EXISTS (SELECT FROM customer c
-               WHERE c.customer_no = v.customer_no AND c.programme_no = ANY($3)))) AS versions
-FROM week_state w
-WHERE w.customer_no > $1 AND w.customer_no <= $2
-  AND ($3::int[] IS NULL OR EXISTS (SELECT FROM customer c
-       WHERE c.customer_no = w.customer_no AND c.programme_no = ANY($3)))
+       (SELECT count(*) FROM week_version WHERE customer_no = ANY($1::int[])) AS versions
+FROM week_state WHERE customer_no = ANY($1::int[])
 
 -- name: jobs_slice -> JobsSlice
 -- The next jobs before a place, newest first: how many there are in each state, and where they end.
