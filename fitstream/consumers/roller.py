@@ -7,7 +7,6 @@ commit point. A crash before it leaves orphan objects, after it nothing is left 
 import asyncio
 import os
 import socket
-import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import msgspec
 
 from fitstream import weekchanges, weekfile
 from fitstream.clock import slot_of, slot_start, zone_for
+from fitstream.consumers.due_weeks import DueWeeks
 from fitstream.crash import crash_point
 from fitstream.errors import Conflict, NotFound, Unavailable
 from fitstream.logs import get
@@ -30,7 +30,6 @@ from fitstream.weekfile import WeekContent, short_sha
 
 log = get(__name__)
 _CLAIMED_AHEAD = 4  # weeks per roller at a time
-_FED_S = 5.0  # then weeks that have ended meanwhile are looked for, however many are due
 _LOOKED_AT = 2_000  # open weeks per look
 _RETRY_S = 10.0
 _ALARM_RETRY_S = 600.0
@@ -88,29 +87,14 @@ class Roller:
     async def roll_due(self, stop: asyncio.Event | None = None) -> bool:
         """Rolls weeks until none is due, `stop` is set or seconds have passed; whether any was.
 
-        The next ones are claimed while others are rolled, so that no roller waits for the
-        slowest of a round. Raises Unavailable after what is under way.
+        Raises what ended one of the rollers, after what the others had under way.
         """
-        count_of = self._settings.roll_concurrency
-        queue: asyncio.Queue[Claim | None] = asyncio.Queue(maxsize=count_of)
-        rollers = asyncio.gather(*(self._roll_each(queue) for _ in range(count_of)))
-        try:
-            return await self._feed(queue, stop)
-        finally:
-            for _ in range(count_of):
-                await queue.put(None)
-            await rollers
-
-    async def _feed(self, queue: asyncio.Queue[Claim | None], stop: asyncio.Event | None) -> bool:
-        until, fed = time.monotonic() + _FED_S, False
-        while time.monotonic() < until and not (stop and stop.is_set()):
-            claims = await self._claim()
-            if not claims:
-                break
-            fed = True
-            for claim in claims:
-                await queue.put(claim)
-        return fed
+        due = DueWeeks(self._claim, stop)
+        rollers = (self._roll_each(due) for _ in range(self._settings.roll_concurrency))
+        for error in await asyncio.gather(*rollers, return_exceptions=True):
+            if error is not None:
+                raise error
+        return due.were_any
 
     async def _claim(self) -> list[Claim]:
         settings = self._settings
@@ -125,8 +109,8 @@ class Roller:
         crash_point("roller_after_claim")
         return claims
 
-    async def _roll_each(self, queue: asyncio.Queue[Claim | None]) -> None:
-        while (claim := await queue.get()) is not None:
+    async def _roll_each(self, due: DueWeeks) -> None:
+        while (claim := await due.next()) is not None:
             await self._roll_or_release(claim)
 
     async def _roll_or_release(self, claim: Claim) -> None:

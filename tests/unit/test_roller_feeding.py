@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fitstream.consumers.roller import Roller
-from fitstream.errors import Unavailable
+from fitstream.errors import Halted, Unavailable
 from fitstream.repo.weeks import Claim
 from fitstream.settings import Settings
 
@@ -82,3 +82,14 @@ async def test_a_roller_that_is_to_stop_claims_nothing_more() -> None:
     roller = Stopped([claims(*range(1, 17)), claims(17)])
     assert await roller.roll_due(stop)
     assert sorted(roller.rolled) == list(range(1, 17))
+
+
+async def test_an_error_that_no_roller_survives_ends_the_turn() -> None:
+    class Halting(Fed):
+        async def _roll_or_release(self, claim: Claim) -> None:
+            await super()._roll_or_release(claim)
+            raise Halted("the database does not fit", "schema_differs")
+
+    roller = Halting([claims(*range(1, 17)), claims(*range(17, 33))])
+    with pytest.raises(Halted):
+        await asyncio.wait_for(roller.roll_due(), 5)
