@@ -162,8 +162,13 @@ async def withdrawn_members(db: Db, dataset_hash: str) -> int:
 
 
 async def insert_model(db: Db, new: NewModel) -> None:
-    """Registers a model; a champion retires the one before it, in the caller's transaction."""
+    """Registers a model; a champion retires the one before it, in the caller's transaction.
+
+    Until that ends nobody whose data it has seen withdraws: who is about to has done so by then,
+    and who comes later finds the model to flag.
+    """
     await hold_programme(db, new.programme_no)
+    await fetch_value(db, "models.hold_consents", new.dataset_hash, new.base_model_id)
     if new.stage == "champion":
         await execute(db, "models.retire_champion", new.programme_no, new.customer_no)
     await execute(db, "models.insert_model", *msgspec.structs.astuple(new))
@@ -177,6 +182,7 @@ async def promote_model(db: Db, model: Model) -> None:
     for a customer's model that rests on another one than the programme's.
     """
     await hold_programme(db, model.programme_no)
+    await flag_withdrawn(db, model.id)
     model = await get_model(db, model.id)
     if model.flagged_at is not None and model.stage != "champion":
         text = "it has seen the data of people who have withdrawn; train a new one instead"
@@ -201,6 +207,8 @@ async def roll_back(db: Db, model: Model) -> Model:
     if model.stage != "champion":
         raise Conflict("not_serving", f"only a champion can be rolled back, this is {model.stage}")
     before: str | None = await fetch_value(db, "models.model_before", model.id)
+    while before is not None and await flag_withdrawn(db, before):
+        before = await fetch_value(db, "models.model_before", model.id)
     if before is None:
         raise Conflict("no_earlier_model", "no earlier model that may serve is known")
     await execute(db, "models.make_room", before)
@@ -263,8 +271,8 @@ async def flag_models_of(db: Db, customer_no: int) -> int:
 
 
 async def flag_withdrawn(db: Db, model_id: str | None = None) -> int:
-    """The same for everybody who does not consent any more or is gone, of one model or of all:
-    whatever was missed."""
+    """The same for everybody who does not consent any more or is gone, of one model or of all that
+    may serve: whatever was missed; how many."""
     return await execute(db, "models.flag_withdrawn", model_id)
 
 

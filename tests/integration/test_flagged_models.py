@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from fitstream.consumers.dispatcher import Dispatcher
-from fitstream.errors import Conflict
+from fitstream.errors import Conflict, Unavailable
 from fitstream.ids import new_id
 from fitstream.jobs import ArqDoorbell
 from fitstream.repo import customers, jobs, models
-from fitstream.repo.database import Repo
+from fitstream.repo.database import Db, Repo
 from fitstream.repo.jobs import NewJob
 from fitstream.repo.models import Model, NewModel
 from fitstream.settings import Settings
@@ -20,6 +20,7 @@ from fitstream.store import Store, open_store
 from tests.training import QUICK, Case, programme_of, start_run
 
 pytestmark = pytest.mark.stack
+IMPATIENT = "SET LOCAL lock_timeout = '50ms'"
 
 
 @pytest.fixture
@@ -42,22 +43,29 @@ class Cohort:
         self.champion = await self.model(self.hash)
         return self
 
-    async def model(self, dataset_hash: str, **more: Any) -> str:
-        model_id = new_id("mod")
+    async def model(self, dataset_hash: str, before: str = "", **more: Any) -> str:
         async with self.repo.transaction() as db:
-            job_id = await jobs.insert_job(
-                db, NewJob(kind="none", queue="none", dedupe_key=model_id)
-            )
-            new = NewModel(
-                id=model_id, programme_no=self.programme.programme_no,
-                kind="weighted_climatology", stage="champion", job_id=job_id,
-                dataset_hash=dataset_hash, metrics={}, object_key=model_id, sha256="", **more,
-            )  # fmt: skip
-            await models.insert_model(db, new)
+            if before:
+                await db.execute(before)
+            return await self.register(db, dataset_hash, **more)
+
+    async def register(self, db: Db, dataset_hash: str, **more: Any) -> str:
+        """The same in a transaction that goes on."""
+        model_id = new_id("mod")
+        job_id = await jobs.insert_job(db, NewJob(kind="none", queue="none", dedupe_key=model_id))
+        new = NewModel(
+            id=model_id, programme_no=self.programme.programme_no,
+            kind="weighted_climatology", job_id=job_id, dataset_hash=dataset_hash, metrics={},
+            object_key=model_id, sha256="", **{"stage": "champion", **more},
+        )  # fmt: skip
+        await models.insert_model(db, new)
+        await models.flag_withdrawn(db, model_id)
         return model_id
 
-    async def withdraw(self, number: int) -> None:
+    async def withdraw(self, number: int, before: str = "") -> None:
         async with self.repo.transaction() as db:
+            if before:
+                await db.execute(before)
             whose = self.people[number].customer_no
             await customers.set_consents(db, whose, {"training": False})
 
@@ -128,6 +136,45 @@ async def test_whoever_is_gone_altogether_is_found_by_the_nightly_look(cohort: C
     assert (await cohort.read(cohort.champion)).flagged_at is not None
 
 
+async def test_a_retired_model_that_has_seen_who_is_gone_serves_no_more(cohort: Cohort) -> None:
+    second, third = await cohort.model(cohort.hash), await cohort.model(new_id("hash"))
+    async with cohort.repo.transaction() as db:  # no withdrawal has told anybody
+        await db.execute("DELETE FROM consent WHERE customer_no = $1", cohort.people[1].customer_no)
+    for asked in (models.promote_model, models.roll_back):
+        async with cohort.repo.transaction() as db:
+            whose = second if asked is models.promote_model else third
+            with pytest.raises(Conflict) as refused:
+                await asked(db, await models.get_model(db, whose))
+        assert refused.value.code in ("model_flagged", "no_earlier_model")
+    assert await cohort.serving() == third
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+async def test_who_withdraws_while_a_model_is_registered_waits_and_flags_it(
+    cohort: Cohort, is_own: bool
+) -> None:
+    third = cohort.people[2].customer_no
+    of = {"customer_no": third, "base_model_id": cohort.champion} if is_own else {}
+    seen = new_id("hash") if is_own else cohort.hash  # an own model's base has seen the first two
+    async with cohort.repo.transaction() as registering:
+        model_id = await cohort.register(registering, seen, **of)
+        with pytest.raises(Unavailable, match="lock timeout"):
+            await cohort.withdraw(0, before=IMPATIENT)
+    await cohort.withdraw(0)
+    assert (await cohort.read(model_id)).flagged_at is not None
+
+
+async def test_a_model_is_registered_after_a_withdrawal_that_is_under_way_and_flagged(
+    cohort: Cohort,
+) -> None:
+    async with cohort.repo.transaction() as withdrawing:
+        whose = cohort.people[0].customer_no
+        await customers.set_consents(withdrawing, whose, {"training": False})
+        with pytest.raises(Unavailable, match="lock timeout"):
+            await cohort.model(cohort.hash, before=IMPATIENT)
+    assert (await cohort.read(await cohort.model(cohort.hash))).flagged_at is not None
+
+
 async def test_a_flagged_champion_starts_one_run_a_day_and_serves_seven_more_days(
     cohort: Cohort, dispatcher: Dispatcher
 ) -> None:
@@ -179,6 +226,23 @@ async def test_one_goes_back_model_by_model(cohort: Cohort) -> None:
     with pytest.raises(Conflict) as refused:
         await back(third)
     assert refused.value.code == "not_serving"
+
+
+async def test_one_goes_back_to_who_served_last_though_both_were_promoted_at_once(
+    cohort: Cohort,
+) -> None:
+    second, third = [await cohort.model(new_id("hash"), stage="challenger") for _ in range(2)]
+
+    async def promote(db: Db, model_id: str) -> None:
+        await models.promote_model(db, await models.get_model(db, model_id))
+
+    async with cohort.repo.transaction() as slow:  # begins first and comes second
+        async with cohort.repo.transaction() as quick:
+            await promote(quick, second)
+        await promote(slow, third)
+    async with cohort.repo.transaction() as db:
+        before = await models.roll_back(db, await models.get_model(db, third))
+    assert before.id == second
 
 
 async def test_a_customers_model_serves_only_on_the_model_it_was_made_from(

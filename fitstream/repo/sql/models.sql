@@ -47,11 +47,23 @@ LEFT JOIN customer c USING (customer_no)
 LEFT JOIN consent t ON t.customer_no = m.customer_no AND t.purpose = 'training'
 WHERE m.dataset_hash = $1 AND (c.customer_no IS NULL OR t.granted IS NOT TRUE)
 
+-- name: hold_consents
+-- Of everybody in a dataset and in that of a base model, before a model of them is registered: who
+-- withdraws at the same time would neither find it to flag nor be seen to be withdrawn.
+SELECT count(*) FROM (
+    SELECT FROM consent
+    WHERE purpose = 'training' AND customer_no IN (
+        SELECT d.customer_no FROM dataset_member d
+        WHERE d.dataset_hash IN ($1, (SELECT b.dataset_hash FROM model b WHERE b.id = $2)))
+    ORDER BY customer_no FOR SHARE) held
+
 -- name: insert_model
--- A trained model.
+-- A trained model. Since when it serves is the time of now, not of the transaction, which may have
+-- begun before another one that put a model to use.
 INSERT INTO model (id, programme_no, kind, stage, job_id, dataset_hash, metrics, object_key, sha256,
     customer_no, base_model_id, served_since)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $4 = 'champion' THEN now() END)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+    CASE WHEN $4 = 'champion' THEN clock_timestamp() END)
 
 -- name: retire_champion
 -- Makes room for the next champion of a programme or of one customer.
@@ -70,7 +82,8 @@ UPDATE model SET stage = $2 WHERE id = $1
 
 -- name: promote
 -- Puts a model to use, for the first time or again.
-UPDATE model SET stage = 'champion', served_since = now() WHERE id = $1 AND stage <> 'champion'
+UPDATE model SET stage = 'champion', served_since = clock_timestamp()
+WHERE id = $1 AND stage <> 'champion'
 
 -- name: serve_again
 -- Goes back to a model that served before; since when stays, so that one can go back further.
@@ -135,9 +148,10 @@ WHERE m.flagged_at IS NULL AND EXISTS (
     WHERE d.customer_no = $1 AND d.dataset_hash IN (m.dataset_hash, b.dataset_hash))
 
 -- name: flag_withdrawn
--- The same for everybody whose consent does not stand, of models that may still serve.
+-- The same for everybody whose consent does not stand: of one model, or of all that may serve.
 UPDATE model m SET flagged_at = now()
-WHERE m.flagged_at IS NULL AND m.stage <> 'retired' AND ($1::text IS NULL OR m.id = $1) AND EXISTS (
+WHERE m.flagged_at IS NULL AND (m.id = $1 OR ($1::text IS NULL AND m.stage <> 'retired'))
+  AND EXISTS (
     SELECT FROM dataset_member d LEFT JOIN model b ON b.id = m.base_model_id
     LEFT JOIN consent t ON t.customer_no = d.customer_no AND t.purpose = 'training'
     WHERE d.dataset_hash IN (m.dataset_hash, b.dataset_hash) AND t.granted IS NOT TRUE)
