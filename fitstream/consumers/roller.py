@@ -89,8 +89,9 @@ class Roller:
 
         Raises what ended one of the rollers, after what the others had under way.
         """
-        due = DueWeeks(self._claim, stop)
-        rollers = (self._roll_each(due) for _ in range(self._settings.roll_concurrency))
+        count_of = self._settings.roll_concurrency
+        due = DueWeeks(self._claim, count_of, stop)
+        rollers = (self._roll_each(due) for _ in range(count_of))
         for error in await asyncio.gather(*rollers, return_exceptions=True):
             if error is not None:
                 raise error

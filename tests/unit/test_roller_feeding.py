@@ -93,3 +93,22 @@ async def test_an_error_that_no_roller_survives_ends_the_turn() -> None:
     roller = Halting([claims(*range(1, 17)), claims(*range(17, 33))])
     with pytest.raises(Halted):
         await asyncio.wait_for(roller.roll_due(), 5)
+
+
+async def test_more_is_claimed_while_the_last_are_rolled() -> None:
+    claimed = asyncio.Event()
+
+    class Slow(Fed):
+        async def _claim(self) -> list[Claim]:
+            if len(self._turns) == 1:
+                await claimed.wait()  # Postgres takes its time
+            return await super()._claim()
+
+        async def _roll_or_release(self, claim: Claim) -> None:
+            await super()._roll_or_release(claim)
+            if len(self.rolled) == 16:
+                claimed.set()
+
+    roller = Slow([claims(*range(1, 17)), claims(17, 18)])
+    assert await asyncio.wait_for(roller.roll_due(), 5)
+    assert sorted(roller.rolled) == list(range(1, 19))
