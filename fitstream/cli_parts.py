@@ -72,10 +72,10 @@ def environ(data: Path | None) -> dict[str, str]:
 
 
 def or_complain(call: "Callable[[], T]") -> "T":
-    """What `call` returns; an error of ours ends the command with its sentence."""
+    """What `call` returns; an error of ours or of the machine ends the command with its words."""
     from fitstream.errors import FitstreamError
 
     try:
         return call()
-    except FitstreamError as error:
+    except (FitstreamError, OSError) as error:
         raise click.ClickException(str(error)) from error

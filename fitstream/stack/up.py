@@ -34,6 +34,11 @@ _SET_UP_TIMEOUT_S = 60
 _CATCH_UP_S = 5.0
 _PREFIX = "FITSTREAM_"
 _OWN = ("FITSTREAM_METRICS_PORT", CRASH_AT)
+_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+_REMEDIES = dict.fromkeys(_ROOM, "make room there") | dict.fromkeys(
+    _PLACE, "name a folder with --data that you may write to"
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ def run_up(options: Options) -> int:
 
 def _told(error: OSError, folder: Path) -> str:
     """What the machine refused, and what to do."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = "make room there" if full else "name a folder with --data that you may write to"
+    remedy = _REMEDIES.get(error.errno or 0, "mend what it names")
     return f"{error}: {remedy}, then run the same command again ({folder})"
 
 

@@ -83,6 +83,27 @@ def test_a_full_disk_at_the_start_says_to_make_room(
     assert str(tmp_path) in said
 
 
+def test_a_refusal_that_has_nothing_to_do_with_the_folder_does_not_send_anybody_to_it() -> None:
+    text = up._told(OSError(errno.ENOMEM, "Cannot allocate memory"), Path("/data"))
+    assert "Cannot allocate memory" in text
+    assert "--data" not in text
+
+
+@pytest.mark.parametrize("command", ["status", "down"])
+def test_who_may_not_read_the_run_file_is_told_so(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_refused(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    (tmp_path / "run.json").write_text("{}")
+    monkeypatch.setattr(Path, "read_bytes", is_refused)
+    done = CliRunner().invoke(main, [command, "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "Permission denied" in done.output
+    assert "run.json" in done.output
+
+
 @pytest.mark.parametrize(
     ("name", "read"),
     [
