@@ -1,11 +1,12 @@
 """Every kind of error has one answer: a status, a stable code, and a way to find it in the log."""
 
+import asyncio
 import json
 from typing import Any, cast
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from fitstream.errors import (
     Conflict,
@@ -17,9 +18,10 @@ from fitstream.errors import (
     Unavailable,
 )
 from fitstream.gateway import away_log, policy
+from fitstream.gateway.api import trace
 from fitstream.gateway.api_rates import ApiRates
 from fitstream.gateway.credentials import Principal
-from fitstream.gateway.keys import API_RATES
+from fitstream.gateway.keys import API_RATES, REPO, SETTINGS, STORE
 from fitstream.gateway.middlewares import guard, problem
 
 KINDS = [
@@ -184,3 +186,17 @@ def _guarded() -> web.Application:
     app = web.Application(middlewares=[guard])
     app[API_RATES] = cast(ApiRates, _NoLimit())
     return app
+
+
+async def test_a_trace_that_takes_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(trace, "_trace", never)
+    monkeypatch.setattr(trace, "_DEADLINE_S", 0.01)
+    app = web.Application()
+    for key in (SETTINGS, REPO, STORE):
+        app[key] = cast("Any", None)
+    with pytest.raises(Unavailable) as error:
+        await trace.show_trace(make_mocked_request("GET", "/v1/trace", app=app))
+    assert "not found within" in body_of(problem(error.value))["detail"]

@@ -24,8 +24,8 @@ async def show_trace(request: web.Request) -> web.Response:
     try:
         async with asyncio.timeout(_DEADLINE_S):
             return answer(await _trace(request, sources))
-    except TimeoutError as error:
-        raise Unavailable("the trace", f"not found within {_DEADLINE_S} s") from error
+    except TimeoutError:
+        raise Unavailable("the trace", f"not found within {_DEADLINE_S} s") from None
 
 
 async def _trace(request: web.Request, sources: Sources) -> Trace:
