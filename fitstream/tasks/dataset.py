@@ -20,6 +20,7 @@ from fitstream.store import Store
 from fitstream.tasks.context import JobContext
 from fitstream.trainer import data
 from fitstream.trainer.data import Series
+from fitstream.weekfile import is_sound
 
 HISTORY_WEEKS = 26
 MANIFEST = "manifest.json"
@@ -98,10 +99,16 @@ async def read_dataset(store: Store, programme_no: int, dataset_hash: str) -> di
 
 
 async def read_manifest(store: Store, programme_no: int, dataset_hash: str) -> Manifest:
-    """What lies in a dataset. Raises Rejected(dataset_gone) where it is not there any more."""
+    """What lies in a dataset. Raises Rejected(dataset_gone) where it is not there any more,
+    Rejected(dataset_differs) where it is damaged."""
     key = f"{folder(programme_no, dataset_hash)}/{MANIFEST}"
     try:
         return msgspec.json.decode(await store.get(key), type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        text = (
+            f"{key} is damaged: bring it back from a backup, or start a run on the weeks of today"
+        )
+        raise Rejected("dataset_differs", text) from error
     except NotFound:
         text = (
             "the data of this run are gone: they were not used for long, or somebody in them has "
@@ -114,7 +121,8 @@ async def read_weeks(
     store: Store, weeks: Sequence[PinnedWeek], tell: Callable[[int], None]
 ) -> list[Any]:
     """The files of weeks as tables in their order, a few fetched at once; `tell` hears how many
-    are there. Raises Unavailable, and leaves no fetch behind then."""
+    are there. Raises Unavailable, NotFound, and Rejected for a file that is not what its version
+    says; leaves no fetch behind then."""
     tables: list[Any] = [None] * len(weeks)
     waiting = list(enumerate(weeks))[::-1]
     done = 0
@@ -150,8 +158,11 @@ async def _put(store: Store, key: str, body: bytes) -> str:
 
 
 async def _read_week(store: Store, week: PinnedWeek) -> Any:
-    key = next(file["key"] for file in week.files if file["kind"] == "week")
-    body = await store.get(key)
+    file = next(file for file in week.files if file["kind"] == "week")
+    body = await store.get(file["key"])
+    if not is_sound(file, body):
+        text = f"{file['key']} is damaged; `fitstream verify --repair` has its week rolled again"
+        raise Rejected("week_differs", text)
     table = await asyncio.to_thread(pq.read_table, io.BytesIO(body), columns=COLUMNS)
     return table.set_column(0, "customer_id", table.column("customer_id").cast(pa.string()))
 

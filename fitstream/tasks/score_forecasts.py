@@ -98,12 +98,16 @@ async def _score(context: JobContext, due: list[DueIssue], ended: _Ended) -> Non
 
 
 async def _stored(context: JobContext, issue: DueIssue) -> dict[str, Any] | None:
+    """What was issued; None where its object is gone or damaged, so that it holds up no other."""
     try:
         found = await context.store.get(issue.object_key)
+        stored: dict[str, Any] = msgspec.json.decode(found, type=dict[str, Any])
     except NotFound:
         log.warning("forecast_missing", object_key=issue.object_key)
         return None
-    stored: dict[str, Any] = msgspec.json.decode(found, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        log.warning("forecast_damaged", object_key=issue.object_key)
+        return None
     return stored
 
 

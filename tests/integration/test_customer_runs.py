@@ -120,7 +120,7 @@ async def finish_a_week(case: Case, number: int) -> None:
     rows = [ledger_row(start + slot, steps=int(slot % 50)) for slot in range(672)]
     content = week_content(whose.id, (WEEK, start, start + 672), "UTC", rows)
     key = f"users/{whose.id}/weeks/{WEEK}/v0001.parquet"
-    await case.store.put_new(key, encode_week(content))
+    stored = await case.store.put_new(key, encode_week(content))
     async with case.repo.transaction() as db:
         await db.execute(
             "INSERT INTO week_state (customer_no, week, start_slot, end_slot, closed_at,"
@@ -131,7 +131,8 @@ async def finish_a_week(case: Case, number: int) -> None:
             "INSERT INTO week_version (customer_no, week, version, content_sha, rows, slots,"
             " measured, files, reason, changed)"
             " VALUES ($1, $2, 1, $3, 672, 672, 672, $4, 'closed', '[]')",
-            whose.customer_no, WEEK, "ab" * 32, [{"kind": "week", "key": key}],
+            whose.customer_no, WEEK, "ab" * 32,
+            [{"kind": "week", "key": key, "sha256": stored.sha256}],
         )  # fmt: skip
         await jobs.insert_job(
             db,

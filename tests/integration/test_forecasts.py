@@ -156,6 +156,21 @@ async def test_a_repeat_of_the_night_scores_nothing_twice(study: Study) -> None:
     assert (await study.do(score_forecasts, night))["forecasts"] == 0
 
 
+@SLOW
+async def test_a_forecast_that_is_damaged_holds_up_the_scores_of_no_other(study: Study) -> None:
+    who, other = await study.walker(THEN, 20), await study.walker(THEN, 20)
+    await study.do(forecast, THEN, horizons=["96"])
+    async for key in study.store.list_keys(f"users/{who.customer_id}/forecasts/"):
+        await study.store.replace(key, b'{"targets": ')
+    for each in (who, other):
+        await walk(each, (slot_of(THEN), slot_of(THEN) + 2 * DAY_SLOTS))
+    night = THEN + timedelta(days=2)
+    assert (await study.do(score_forecasts, night))["forecasts"] == 2
+    (damaged,), (issued,) = await study.past(who), await study.past(other)
+    assert (damaged.slots, issued.slots) == (None, 96)
+    assert (await study.do(score_forecasts, night))["forecasts"] == 0
+
+
 async def scored(study: Study, who: LedgerWearer, target: str, wql: float, count: int) -> None:
     """So many forecasts of the last days, each with that WQL."""
     for number in range(count):

@@ -1,12 +1,13 @@
 """The dataset of a cohort: weeks are fetched side by side, in their order, with progress."""
 
 import asyncio
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from fitstream.clock import slot_of
-from fitstream.errors import Unavailable
+from fitstream.errors import Rejected, Unavailable
 from fitstream.tasks import dataset
 from fitstream.weekfile import encode_week, week_content
 from tests.factories import NOW, ledger_row, pinned_week
@@ -38,8 +39,9 @@ def weeks_of(store: FakeStore, count: int) -> list[Any]:
         rows = [ledger_row(START + 1, steps=number)]
         content = week_content(f"cus_{number}", ("2026-W48", START, START + 672), "UTC", rows)
         key = f"users/cus_{number}/week.parquet"
-        store.objects[key] = encode_week(content)
-        made.append(pinned_week(customer_id=f"cus_{number}", files=[{"kind": "week", "key": key}]))
+        body = store.objects[key] = encode_week(content)
+        file = {"kind": "week", "key": key, "sha256": sha256(body).hexdigest()}
+        made.append(pinned_week(customer_id=f"cus_{number}", files=[file]))
     return made
 
 
@@ -62,3 +64,21 @@ async def test_one_week_that_cannot_be_read_ends_it_and_leaves_nothing_running()
     with pytest.raises(Unavailable):
         await dataset.read_weeks(store, weeks, lambda _: None)
     assert store.now == 0
+
+
+async def test_a_week_that_is_not_what_its_version_says_is_not_learned_from() -> None:
+    store = FakeStore()
+    weeks = weeks_of(store, 3)
+    keys = sorted(store.objects)
+    store.objects[keys[1]] = store.objects[keys[2]]  # whole, but another week's
+    with pytest.raises(Rejected, match="cus_1/week.parquet is damaged; `fitstream verify"):
+        await dataset.read_weeks(store, weeks, lambda _: None)
+
+
+@pytest.mark.parametrize("left", [b"{", b"[]", b"\xff"])
+async def test_a_damaged_manifest_is_told_with_what_to_do(left: bytes) -> None:
+    store = FakeStore()
+    store.objects["datasets/1/abc/manifest.json"] = left
+    with pytest.raises(Rejected, match="start a run on the weeks of today") as refused:
+        await dataset.read_dataset(store, 1, "abc")
+    assert refused.value.code == "dataset_differs"
