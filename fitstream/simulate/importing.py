@@ -75,16 +75,17 @@ class Importer:
         A wearer whose rows cannot be delivered stands in `failures` and stops no other.
         """
         self._started = time.monotonic()
-        is_done = await until_stopped(stop, [asyncio.create_task(self._all())])
+        is_done = await until_stopped(stop, [asyncio.create_task(self._choose_shift())])
+        if is_done:
+            wearers = self._file.wearers.items()
+            tasks = [asyncio.create_task(self._wearer(name, rows)) for name, rows in wearers]
+            is_done = await until_stopped(stop, tasks)
         self.seconds = time.monotonic() - self._started
         return is_done
 
-    async def _all(self) -> None:
+    async def _choose_shift(self) -> None:
         if self._plan.shift_weeks is None:
             self.shift_weeks = await self._auto_shift()
-        await asyncio.gather(
-            *(self._wearer(name, rows) for name, rows in self._file.wearers.items())
-        )
 
     async def _auto_shift(self) -> int:
         """The shift of the first time if this file is here already, else the latest possible."""

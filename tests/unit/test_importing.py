@@ -218,6 +218,20 @@ async def test_a_stop_ends_an_import_that_still_waits_for_the_api(file: WearersF
     assert await asyncio.wait_for(task, 2) is False
 
 
+async def test_nobody_posts_on_behind_an_import_that_a_bug_has_ended(file: WearersFile) -> None:
+    class Broken(FakeApi):
+        async def create_customer(self, zone: str, **fields: Any) -> Customer:
+            if fields["external_id"] == "wearer-1":
+                raise ZeroDivisionError
+            return await super().create_customer(zone, **fields)
+
+    api, before = Broken(), asyncio.all_tasks()
+    api.is_stuck = True
+    with pytest.raises(ZeroDivisionError):
+        await importer(api, file).run(asyncio.Event())
+    assert asyncio.all_tasks() == before
+
+
 async def test_speed_spreads_the_days(file: WearersFile) -> None:
     api = FakeApi()
     done = importer(api, file, speed=86_400 * 5)
