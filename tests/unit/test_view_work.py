@@ -1,9 +1,12 @@
 """Jobs, runs and the overview: progress, verdicts, and what needs a person."""
 
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from fitstream.client.operations import (
     Job,
@@ -15,8 +18,15 @@ from fitstream.client.operations import (
     Run,
     Weeks,
 )  # fmt: skip
-from fitstream.gateway.admin.overview import attention_of, headline, parts_of, stops_of
-from fitstream.gateway.admin.throughput import Look, per_minute, throughput_chart
+from fitstream.gateway.admin.overview import (
+    attention_of,
+    chart_of,
+    headline,
+    parts_of,
+    stops_of,
+)  # fmt: skip
+from fitstream.gateway.admin.throughput import LOOKS, Look, per_minute, throughput_chart
+from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.view.leaderboard import boards_of
 from fitstream.gateway.view.work import job_view, run_said, share_of
 
@@ -145,6 +155,15 @@ def test_rates_are_between_looks_and_never_negative() -> None:
     assert chart is not None
     assert chart.x[-1] == "now"
     assert throughput_chart(looks[:2], NOW) is None
+
+
+def test_who_sees_some_programmes_is_not_shown_what_all_of_them_send() -> None:
+    app = web.Application()
+    app[LOOKS] = deque(Look(NOW + timedelta(seconds=30 * i), 60 * i) for i in range(5))
+    request = make_mocked_request("GET", "/admin", app=app)
+    for programmes, is_shown in ((None, True), (frozenset({7}), False)):
+        request[PRINCIPAL] = Principal("admin", programmes=programmes)
+        assert (chart_of(request, NOW) is not None) == is_shown
 
 
 def test_a_leaderboard_marks_the_champion_and_survives_what_is_missing() -> None:

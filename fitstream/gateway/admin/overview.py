@@ -11,6 +11,7 @@ from fitstream.client.operations import Pipeline, Weeks
 from fitstream.gateway.admin import reads
 from fitstream.gateway.admin.door import Viewer
 from fitstream.gateway.admin.throughput import LOOKS, throughput_chart
+from fitstream.gateway.scoping import within
 from fitstream.gateway.view import words
 from fitstream.gateway.view.charts import Chart
 from fitstream.gateway.view.templates import html
@@ -85,7 +86,6 @@ async def _overview(request: web.Request, viewer: Viewer, is_live: bool) -> Over
     found = await reads.pipeline(request)
     recent = (await reads.jobs(request)).items[:_JOBS_SHOWN]
     attention = attention_of(found)
-    looks = request.app[LOOKS]
     return Overview(
         found=found,
         headline=headline(attention),
@@ -93,10 +93,16 @@ async def _overview(request: web.Request, viewer: Viewer, is_live: bool) -> Over
         weeks=parts_of(found.weeks),
         attention=attention,
         jobs=[job_view(job, viewer.now) for job in recent],
-        chart=throughput_chart(looks, viewer.now),
+        chart=chart_of(request, viewer.now),
         is_live=is_live,
         is_old=found.at - found.counted_at > _OLD,
     )
+
+
+def chart_of(request: web.Request, now: datetime) -> Chart | None:
+    """Samples per minute of all programmes, for whoever sees all: of one they are not known."""
+    looks = request.app[LOOKS]
+    return throughput_chart(looks, now) if within(request) is None else None
 
 
 def headline(attention: Sequence[Attention]) -> str:
