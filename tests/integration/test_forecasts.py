@@ -14,7 +14,7 @@ from fitstream.errors import NotFound, Rejected
 from fitstream.repo import forecasts, jobs
 from fitstream.repo.database import Repo, open_repo
 from fitstream.settings import Settings
-from fitstream.store import open_store
+from fitstream.store import Store, open_store
 from fitstream.tasks.forecasts import forecast
 from fitstream.tasks.score_forecasts import score_forecasts
 from fitstream.tasks.today import forecast_today
@@ -156,12 +156,16 @@ async def test_a_repeat_of_the_night_scores_nothing_twice(study: Study) -> None:
     assert (await study.do(score_forecasts, night))["forecasts"] == 0
 
 
+async def damage(store: Store, key: str) -> None:
+    await store.replace(key, (await store.get(key))[:100])
+
+
 @SLOW
 async def test_a_forecast_that_is_damaged_holds_up_the_scores_of_no_other(study: Study) -> None:
     who, other = await study.walker(THEN, 20), await study.walker(THEN, 20)
     await study.do(forecast, THEN, horizons=["96"])
     async for key in study.store.list_keys(f"users/{who.customer_id}/forecasts/"):
-        await study.store.replace(key, b'{"targets": ')
+        await damage(study.store, key)
     for each in (who, other):
         await walk(each, (slot_of(THEN), slot_of(THEN) + 2 * DAY_SLOTS))
     night = THEN + timedelta(days=2)
@@ -367,6 +371,9 @@ async def test_the_api_tells_the_latest_the_past_why_and_how_good(
         for wrong in ("20261124T000000000000-96", "20269999T000000000000-96", "nonsense"):
             with pytest.raises(NotFound):
                 await admin.past_forecast(who.customer_id, wrong)
+        await damage(store, f"users/{who.customer_id}/forecasts/{older.id}.json")
+        with pytest.raises(NotFound, match="undamaged"):
+            await admin.past_forecast(who.customer_id, older.id)
         with pytest.raises(Rejected, match="horizon"):
             await admin.forecast(who.customer_id, "steps", "97")  # type: ignore[arg-type]
         with pytest.raises(Rejected, match="days"):

@@ -99,14 +99,19 @@ async def read_explanation(request: web.Request, wanted: str, target: str) -> we
 async def _stored(
     request: web.Request, wanted: str, target: str
 ) -> tuple[Issue, str, dict[str, Any]]:
-    """An issue, the kind of its model, and what its object says of the target."""
+    """An issue, the kind of its model, and what its object says of the target. Raises NotFound,
+    also where the object is damaged."""
     issued_at, horizon = _issue_of(wanted)
     async with request.app[REPO].connection() as db:
         customer = await customers.get_customer(db, request.match_info["customer"])
         found = await rows.get_issue(db, customer.customer_no, horizon, issued_at)
         model = await models.get_model(db, found.model_id)
-    stored = msgspec.json.decode(await request.app[STORE].get(found.object_key))
-    if target not in stored["targets"]:
+    try:
+        body = await request.app[STORE].get(found.object_key)
+        stored = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise NotFound(f"an undamaged object of forecast {wanted}") from error
+    if target not in stored.get("targets", {}):
         raise NotFound(f"a forecast of {target} in {wanted}")
     return found, model.kind, stored["targets"][target]
 
