@@ -147,7 +147,7 @@ def from_wearers(path: Path) -> dict[str, Series]:
 
 def _from_table(table: pa.Table) -> dict[str, Series]:
     local = _wall_time(table["slot_local"])
-    columns = {"wearer": table["wearer"], "local": local, "slot": pc.cast(local, pa.int64())}
+    columns = {"wearer": _ids(table["wearer"]), "local": local, "slot": pc.cast(local, pa.int64())}
     for target in TARGETS:
         known = target in table.column_names
         columns[target] = (
@@ -155,8 +155,18 @@ def _from_table(table: pa.Table) -> dict[str, Series]:
         )
     if "wear_day" in table.column_names:
         columns["wear_day"] = pc.fill_null(pc.cast(table["wear_day"], pa.bool_()), fill_value=False)
-    whole = pa.table(columns).filter(pc.and_(local.is_valid(), table["wearer"].is_valid()))
+    named = columns["wearer"].is_valid()
+    whole = pa.table(columns).filter(pc.and_(local.is_valid(), named))
     return {str(name): _series(str(name), rows) for name, rows in _by_name(whole, "wearer")}
+
+
+def _ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers that have become floats, as one of them was missing, are whole again."""
+    if not pa.types.is_floating(column.type):
+        return column
+    column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    is_whole = pc.all(pc.equal(pc.floor(column), column)).as_py() is not False
+    return pc.cast(column, pa.int64()) if is_whole else column
 
 
 def _wall_time(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -124,3 +124,24 @@ def test_fingerprint_changes_with_one_value():
     assert fingerprint(one) == fingerprint(load([part(day_rows("a", date(2026, 11, 3), 10))]))
     assert fingerprint(one) != fingerprint(two)
     assert set(one["a"].values) == set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("wearers", "known"),
+    [
+        ([1.0, 2.0, None], ["1", "2"]),
+        ([1.0, float("nan"), 2.0], ["1", "2"]),
+        ([1.5, 2.0, None], ["1.5", "2.0"]),
+        ([None, None, None], []),
+    ],
+)
+def test_wearers_that_became_floats_keep_their_names(
+    tmp_path: Path, wearers: list[float | None], known: list[str]
+) -> None:
+    columns = {
+        "wearer": pa.array(wearers, pa.float64()),
+        "slot_local": pa.array([EPOCH] * 3, pa.timestamp("us")),
+        "steps": pa.array([1.0] * 3),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "w.parquet")
+    assert sorted(from_wearers(tmp_path / "w.parquet")) == known
