@@ -57,17 +57,20 @@ class Conflict(FitstreamError):
         self.retry_after_s = retry_after_s
 
 
+_AWAY = " is not available"
+
+
 class Unavailable(FitstreamError):
     """Something outside did not answer in time; the same call may succeed later."""
 
     def __init__(self, service: str, message: str = "", retry_after_s: float = 5.0) -> None:
-        super().__init__(f"{service} is not available{': ' + message if message else ''}")
+        super().__init__(f"{service}{_AWAY}{': ' + message if message else ''}")
         self.service = service
         self.retry_after_s = retry_after_s
 
     def told(self) -> str:
         """What strangers may read: another program's error names addresses, so it stays here."""
-        return str(self) if self.__cause__ is None else f"{self.service} is not available"
+        return str(self) if self.__cause__ is None else f"{self.service}{_AWAY}"
 
 
 class TooMany(FitstreamError):
@@ -94,3 +97,9 @@ def _span(seconds: float) -> str:
     whole = max(1, math.ceil(seconds))
     count, unit = (whole, "second") if whole < 120 else (math.ceil(whole / 60), "minute")
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def told_of(text: str) -> str:
+    """What strangers may read of an error's text that was kept: of an outage the service alone."""
+    service, is_away, _ = text.partition(_AWAY)
+    return service + is_away

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from fitstream.client import uploads as shapes
 from fitstream.clock import slot_start
-from fitstream.errors import Conflict, Rejected
+from fitstream.errors import Conflict, Rejected, told_of
 from fitstream.gateway.keys import REPO, STORE
 from fitstream.gateway.principal import PRINCIPAL, Principal
 from fitstream.gateway.receiving import Received
@@ -196,7 +196,7 @@ async def shown(db: Db, upload: Upload) -> shapes.Upload:
         priority=upload.priority,
         state=upload.state,
         phase=upload.phase,
-        error=upload.error,
+        error=upload.error and told_of(upload.error),
         job=upload.job_id,
         progress=upload.progress if upload.state in ("checking", "ingesting", "undoing") else {},
         is_stopping=upload.cancel_requested and upload.state == upload.phase,
