@@ -15,12 +15,12 @@ HORIZONS: tuple[Horizon, ...] = get_args(Horizon)
 
 class ForecastCustomer(msgspec.Struct, frozen=True):
     """Whom to forecast, their newest rolled week, and how often the week of their last slot has
-    changed so far."""
+    changed so far; who has never sent anything has neither."""
 
     customer_no: int
     id: str
     zone: str
-    last_slot: int
+    last_slot: int | None
     week: str | None
     version: int | None
     week_seq: int | None

@@ -157,7 +157,8 @@ def request_of(series: Series, zone: str, start: int, slots: int) -> Request:
 
 def _data_through(customer: ForecastCustomer, found: Forecast, start: int) -> int:
     """The slot before which everything known was used: whole local days, the newest one at most."""
+    seen = start if customer.last_slot is None else min(customer.last_slot + 1, start)
     if found.data_through is None:
-        return min(customer.last_slot + 1, start)
+        return seen
     _, end = day_bounds(found.data_through, customer.zone)
-    return min(customer.last_slot + 1, end, start)
+    return min(seen, end)

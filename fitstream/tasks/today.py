@@ -113,6 +113,8 @@ async def _forecast_one(
 
 def rest_of(customer: ForecastCustomer, now: datetime) -> _Rest | None:
     """What is left of the local day; None where nothing of it was sent or nothing is left."""
+    if customer.last_slot is None:
+        return None
     last = slot_end_of(now)
     first, end = day_bounds(local_time(last - 1, customer.zone).date(), customer.zone)
     start = min(customer.last_slot + 1, last)

@@ -11,7 +11,8 @@ from fitstream.client import Client
 from fitstream.clock import DAY_SLOTS, slot_of
 from fitstream.consumers.dispatcher import Dispatcher
 from fitstream.errors import NotFound, Rejected
-from fitstream.repo import forecasts, jobs
+from fitstream.repo import customers, forecasts, jobs
+from fitstream.repo.customers import NewCustomer
 from fitstream.repo.database import Repo, open_repo
 from fitstream.settings import Settings
 from fitstream.store import Store, open_store
@@ -81,11 +82,31 @@ async def test_a_newcomer_has_forecasts_that_say_how_sure_they_are(study: Study,
 
 
 @SLOW
-async def test_without_a_row_nothing_is_made_up_and_no_job_fails(study: Study) -> None:
-    who = await study.walker(THEN, 0)
-    assert (await study.do(forecast, THEN))["forecasts"] == 0
+async def test_who_has_a_device_and_no_row_is_told_what_the_cohort_does_and_that_it_is_that(
+    study: Study,
+) -> None:
+    who, settled = await study.walker(THEN, 0), await study.walker(THEN, 20)
+    assert (await study.do(forecast, THEN))["forecasts"] == 12
+    first, other = await study.latest(who, "96"), await study.latest(settled, "96")
+    assert (first.basis, first.week, first.data_through) == ("cohort", None, slot_of(THEN))
+    assert len(first.quantiles) == DAY_SLOTS
+    low, high = (first.totals[0][name] / first.totals[0]["mean"] for name in ("low", "high"))
+    own_low, own_high = (
+        other.totals[0][name] / other.totals[0]["mean"] for name in ("low", "high")
+    )
+    assert low < own_low < own_high < high  # it is less sure
+    await study.do(forecast_today, THEN)
     with pytest.raises(NotFound):
-        await study.latest(who, "96")
+        await study.latest(who, "today")
+    await study.do(score_forecasts, THEN + timedelta(days=2))
+    (issued,) = await study.past(who)
+    assert issued.slots is None
+
+
+async def test_who_has_no_device_is_not_forecast(study: Study) -> None:
+    async with study.repo.transaction() as db:
+        await customers.create_customer(db, NewCustomer(programme=study.programme.id))
+    assert (await study.do(forecast, THEN))["forecasts"] == 0
 
 
 async def test_the_rest_of_today_follows_what_came_in_and_only_then(study: Study) -> None:

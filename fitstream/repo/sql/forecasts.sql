@@ -1,26 +1,30 @@
 -- name: forecast_customers -> ForecastCustomer
--- Whom to forecast: active customers of a programme with any data, or the ones named.
+-- Whom to forecast: active customers of a programme with a device or data, or the ones named.
 SELECT c.customer_no, c.id, c.zone, s.last_slot,
        w.week, w.current_version AS version,
        (SELECT n.dirty_seq FROM week_state n WHERE n.customer_no = c.customer_no
         AND n.start_slot <= s.last_slot AND n.end_slot > s.last_slot) AS week_seq
-FROM customer c JOIN customer_stat s USING (customer_no)
+FROM customer c LEFT JOIN customer_stat s USING (customer_no)
 LEFT JOIN LATERAL (
     SELECT week, current_version FROM week_state
     WHERE customer_no = c.customer_no AND current_version IS NOT NULL
     ORDER BY week DESC LIMIT 1) w ON true
 WHERE c.programme_no = $1 AND c.deactivated_at IS NULL
-  AND ($2::int[] IS NULL OR c.customer_no = ANY($2)) AND s.last_slot IS NOT NULL
+  AND ($2::int[] IS NULL OR c.customer_no = ANY($2))
+  AND (s.last_slot IS NOT NULL OR EXISTS (
+      SELECT FROM device d WHERE d.customer_no = c.customer_no AND d.removed_at IS NULL))
   AND ($3::text[] IS NULL OR c.zone = ANY($3))
 ORDER BY c.customer_no
 
 -- name: homes -> Home
--- Where the active customers with data are at home, of the programmes with a model in use.
+-- Where those to forecast are at home, of the programmes with a model in use.
 SELECT DISTINCT c.programme_no, c.zone
-FROM customer c JOIN customer_stat s USING (customer_no)
+FROM customer c LEFT JOIN customer_stat s USING (customer_no)
 JOIN model m ON m.programme_no = c.programme_no
     AND m.stage = 'champion' AND m.customer_no IS NULL
-WHERE c.deactivated_at IS NULL AND s.last_slot IS NOT NULL
+WHERE c.deactivated_at IS NULL
+  AND (s.last_slot IS NOT NULL OR EXISTS (
+      SELECT FROM device d WHERE d.customer_no = c.customer_no AND d.removed_at IS NULL))
 ORDER BY c.programme_no, c.zone
 
 -- name: left_out -> CustomerNo
@@ -29,9 +33,11 @@ ORDER BY c.programme_no, c.zone
 -- is issued more than a day before it begins: that bounds the look at the past.
 SELECT c.customer_no
 FROM job night JOIN customer c ON c.programme_no = night.programme_no AND c.zone = ANY($2::text[])
-JOIN customer_stat s ON s.customer_no = c.customer_no
+LEFT JOIN customer_stat s ON s.customer_no = c.customer_no
 WHERE night.id = $1 AND night.state = 'succeeded'
-  AND c.deactivated_at IS NULL AND s.last_slot IS NOT NULL
+  AND c.deactivated_at IS NULL
+  AND (s.last_slot IS NOT NULL OR EXISTS (
+      SELECT FROM device d WHERE d.customer_no = c.customer_no AND d.removed_at IS NULL))
   AND NOT EXISTS (SELECT FROM job WHERE programme_no = night.programme_no AND kind = 'forecast'
                   AND state IN ('queued', 'running'))
   AND NOT EXISTS (SELECT FROM forecast_issue i WHERE i.customer_no = c.customer_no
