@@ -16,8 +16,8 @@ from fitstream import events
 from fitstream.broker import open_producer
 from fitstream.events import SampleBatch
 from fitstream.repo.database import Db, open_repo
-from fitstream.repo.ledger import COLUMNS, SampleTuple
 from fitstream.repo.queries import sql
+from fitstream.repo.staging import COLUMNS
 
 _CUSTOMERS = 600
 _COPIED = "INSERT INTO sample SELECT * FROM stage ORDER BY customer_no, slot, device_no"
@@ -78,7 +78,7 @@ async def _bare(running: Stack, wearers: Sequence[Wearer], batches: list[SampleB
     return Speed(len(rows) / took, used * 1000 / len(rows))
 
 
-async def _upsert(db: Db, chunk: list[SampleTuple]) -> None:
+async def _upsert(db: Db, chunk: list[posts.SampleTuple]) -> None:
     await db.execute(sql("ledger.create_stage"))
     await db.copy_records_to_table("stage", records=chunk, columns=COLUMNS)
     upsert = sql("ledger.upsert_stage")

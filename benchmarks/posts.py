@@ -10,9 +10,9 @@ from benchmarks.people import Wearer
 from fitstream import events, posts, samples
 from fitstream.clock import DAY_SLOTS, slot_of, slot_start
 from fitstream.events import SampleBatch
-from fitstream.repo.ledger import SampleTuple
 
 Row = dict[str, Any]
+SampleTuple = tuple[int | None, ...]  # in the order of staging.COLUMNS
 
 
 def midnight(days_ago: int) -> int:

@@ -22,7 +22,7 @@ from fitstream.clock import FIRST_WEEK, Week, ZoneSpan
 from fitstream.merge import NAMES
 from fitstream.repo import samples
 from fitstream.repo.database import Repo, open_repo
-from fitstream.repo.ledger import COLUMNS
+from fitstream.repo.staging import COLUMNS
 from fitstream.store import Store, open_store
 
 Columns = dict[str, Any]

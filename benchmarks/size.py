@@ -15,7 +15,7 @@ from fitstream import clock, weekfile
 from fitstream.clock import FIRST_WEEK, ZoneSpan
 from fitstream.repo import samples
 from fitstream.repo.database import Db, open_repo
-from fitstream.repo.ledger import COLUMNS, SampleTuple
+from fitstream.repo.staging import COLUMNS
 
 _DATASET = Path(__file__).parent.parent / "dataset" / "wearers_15min.parquet"
 _ZONES = (ZoneSpan(FIRST_WEEK, "UTC"),)
@@ -56,7 +56,7 @@ async def _people(running: Stack) -> list[Wearer]:
     return await asyncio.to_thread(lambda: asyncio.run(seed_people(running, 100)))
 
 
-async def _store(db: Db, batches: Iterable[list[SampleTuple]]) -> dict[str, float]:
+async def _store(db: Db, batches: Iterable[list[posts.SampleTuple]]) -> dict[str, float]:
     """Rows as they come over weeks: day by day, each wearer's day at once."""
     await db.execute(_EMPTY)
     empty, count = await db.fetchval(_SIZE), 0
@@ -87,7 +87,7 @@ async def _week_files(db: Db) -> tuple[int, int]:
     return size, count
 
 
-def _real(wearers: list[Wearer]) -> Iterator[list[SampleTuple]]:
+def _real(wearers: list[Wearer]) -> Iterator[list[posts.SampleTuple]]:
     """The dataset's days, moved by whole weeks into the partitions that exist now."""
     table = pq.read_table(_DATASET).to_pylist()
     latest = max(row["slot_local"] for row in table)
@@ -105,7 +105,7 @@ def _real(wearers: list[Wearer]) -> Iterator[list[SampleTuple]]:
         yield posts.tuples(posts.batch(wearers[number], rows), wearers[number])
 
 
-def _made(wearers: list[Wearer], days: int) -> Iterator[list[SampleTuple]]:
+def _made(wearers: list[Wearer], days: int) -> Iterator[list[posts.SampleTuple]]:
     for number in range(days):
         wearer = wearers[number % len(wearers)]
         first = posts.midnight(2 + (days - number) // len(wearers))

@@ -9,6 +9,9 @@ from hashlib import sha256
 from struct import Struct
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Metric(NamedTuple):
     """A metric of the contract: unit scale (stored = value x scale) and inclusive range."""
@@ -43,6 +46,7 @@ Values = tuple[int | None, ...]
 
 _ABSENT = -(2**31)
 _PACK = Struct(f"<{len(METRICS)}ih?").pack
+_PACKED = np.dtype([("values", "<i4", len(METRICS)), ("tz", "<i2"), ("deleted", "?")])  # as _PACK
 _HASH_BITS = 59
 NOTHING: Values = (None,) * len(METRICS)
 LEAST_TOMBSTONE = TOMBSTONE_COUNT << _HASH_BITS  # the tie-break of a tombstone, and of no other
@@ -77,6 +81,27 @@ def tie(values: Values, tz_offset_min: int, deleted: bool) -> int:
     digest = sha256(_PACK(*marked, tz_offset_min, deleted)).digest()
     count = TOMBSTONE_COUNT if deleted else len(values) - absent
     return count << _HASH_BITS | int.from_bytes(digest[:8], "big") >> (64 - _HASH_BITS)
+
+
+def ties(
+    values: NDArray[np.int64],
+    absent: NDArray[np.bool_],
+    tz_offset_min: NDArray[np.int64],
+    deleted: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """`tie` of many versions at once: `values` and `absent` are (metric, version).
+
+    Values must fit int4 and offsets int2; tombstones must be absent in every metric.
+    """
+    packed = np.empty(len(deleted), _PACKED)
+    packed["values"] = np.where(absent, _ABSENT, values).T
+    packed["tz"], packed["deleted"] = tz_offset_min, deleted
+    content, size = packed.tobytes(), _PACKED.itemsize
+    starts = range(0, len(content), size)
+    digests = b"".join([sha256(content[at : at + size]).digest() for at in starts])
+    hashes = np.frombuffer(digests, ">u8")[::4] >> (64 - _HASH_BITS)
+    counts = np.where(deleted, TOMBSTONE_COUNT, len(METRICS) - absent.sum(axis=0))
+    return counts << _HASH_BITS | hashes.astype(np.int64)
 
 
 def make_row(values: Values, tz_offset_min: int, rev: int, deleted: bool) -> Row:

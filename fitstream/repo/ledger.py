@@ -11,10 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from fitstream import events
-from fitstream.clock import Week, Zones, ZoneSpan, week_of
+from fitstream.clock import Week, ZoneSpan
 from fitstream.errors import Conflict, Rejected
 from fitstream.events import SampleBatch
-from fitstream.merge import completeness
 from fitstream.repo import erased
 from fitstream.repo.contacts import Contact, instant_of, touch_customers, touch_devices
 from fitstream.repo.database import (
@@ -26,20 +25,10 @@ from fitstream.repo.database import (
     fetch,
 )
 from fitstream.repo.queries import sql
+from fitstream.repo.staging import COLUMNS, Clash, Device, Stage, stage
 
-COLUMNS = (
-    "tie", "src", "customer_no", "slot", "device_no", "rev", "received_s",
-    "distance_m", "calories_kcal", "tz_offset_min", "steps",
-    "heart_rate_bpm", "heart_rate_min_bpm", "heart_rate_max_bpm",
-    "light_min", "moderate_min", "vigorous_min", "sedentary_min", "sleep_min", "floors",
-)  # fmt: skip
-_REV, _TIE, _SRC = COLUMNS.index("rev"), COLUMNS.index("tie"), COLUMNS.index("src")
-_OFFSET_BITS = 48
 # What values that no row can hold raise, where they meet merge rule, calendar and driver.
 UNFIT = (ValueError, IndexError, OverflowError, struct.error)
-
-SampleTuple = tuple[int | None, ...]
-Key = tuple[int, int, int]
 
 
 class DeviceZone(msgspec.Struct, frozen=True):
@@ -93,22 +82,6 @@ class Written(NamedTuple):
     erased: int = 0
 
 
-class _Device(NamedTuple):
-    device_no: int
-    customer_id: str
-    customer_no: int
-    zones: Zones
-    is_upload: bool
-
-
-class _Stage(NamedTuple):
-    rows: dict[Key, SampleTuple]
-    weeks: dict[tuple[int, str], Week]
-    keys: dict[tuple[int, str], int]  # how many of `rows` lie in each of `weeks`
-    conflicts: list[SampleTuple]  # of two rows of the chunk: key, rev, ties, src
-    samples: int = 0
-
-
 class LedgerWriter:
     """Writes chunks, straight into `sample` while keys are new, else by stage and upsert."""
 
@@ -148,35 +121,35 @@ class LedgerWriter:
         known = [(offset, batch) for offset, batch in living if _belongs(batch, refs)]
         strange = {offset: batch for offset, batch in living if not _belongs(batch, refs)}
         unknown = await _not_erased(db, strange)
-        stage = _stage(generation, known, refs)
-        changed = await self._apply(db, stage) if stage.rows else []
-        if stage.conflicts:
-            await execute(db, "ledger.note_conflicts", *_columns(stage.conflicts))
+        staged = stage(generation, known, refs)
+        changed = await self._apply(db, staged) if staged.keys else []
+        if staged.conflicts:
+            await execute(db, "ledger.note_conflicts", *_columns(staged.conflicts))
         contacts = [_contact(batch, refs[batch.device_id]) for _, batch in known]
         await touch_devices(db, contacts)
         await touch_customers(db, contacts, _gained(changed))
-        await _mark(db, stage, changed)
+        await _mark(db, staged, changed)
         return Written(
-            stage.samples,
+            staged.samples,
             sum(week.inserted for week in changed),
             sum(week.updated for week in changed),
             unknown,
             len(strange) - len(unknown),
         )
 
-    async def _apply(self, db: Db, stage: _Stage) -> list[Upserted]:
+    async def _apply(self, db: Db, staged: Stage) -> list[Upserted]:
         if self._skip_direct == 0:
             try:
                 async with db.transaction():
-                    await _copy(db, "sample", stage.rows)
-                return [Upserted(*place, count, 0) for place, count in stage.keys.items()]
+                    await _copy(db, "sample", staged.copied)
+                return [Upserted(*place, count, 0) for place, count in staged.keys.items()]
             except UniqueViolation:
                 self._skip_direct = self._retry_direct_after
         self._skip_direct -= 1
         await db.execute(sql("ledger.create_stage"))
-        await _copy(db, "stage", stage.rows)
+        await _copy(db, "stage", staged.copied)
         await execute(db, "ledger.find_conflicts")
-        return await fetch(db, Upserted, "ledger.upsert_stage", *_bounds(stage.weeks))
+        return await fetch(db, Upserted, "ledger.upsert_stage", *_bounds(staged.weeks))
 
 
 def _refusal(error: Exception, batches: Sequence[tuple[int, SampleBatch]]) -> Rejected | None:
@@ -187,21 +160,21 @@ def _refusal(error: Exception, batches: Sequence[tuple[int, SampleBatch]]) -> Re
     return Rejected("unwritable", f"{found}: {type(error).__name__}") if found else None
 
 
-def _columns(rows: Sequence[SampleTuple]) -> list[list[int | None]]:
+def _columns(rows: Sequence[Clash]) -> list[list[int]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-async def _copy(db: Db, table: str, rows: dict[Key, SampleTuple]) -> None:
-    records = [rows[key] for key in sorted(rows)]  # one order everywhere: no deadlocks
-    await db.copy_records_to_table(table, records=records, columns=COLUMNS)
+async def _copy(db: Db, table: str, rows: bytearray) -> None:
+    """Rows in the order of keys, one order everywhere: no deadlocks."""
+    await db.copy_to_table(table, source=rows, columns=COLUMNS, format="binary")
 
 
-def _belongs(batch: SampleBatch, refs: dict[str, _Device]) -> bool:
+def _belongs(batch: SampleBatch, refs: dict[str, Device]) -> bool:
     ref = refs.get(batch.device_id)
     return ref is not None and ref.customer_id == batch.customer_id
 
 
-def _contact(batch: SampleBatch, ref: _Device) -> Contact:
+def _contact(batch: SampleBatch, ref: Device) -> Contact:
     return Contact(ref.device_no, ref.customer_no, batch)
 
 
@@ -211,57 +184,6 @@ def _gained(changed: Iterable[Upserted]) -> dict[int, int]:
     for week in changed:
         gained[week.customer_no] = gained.get(week.customer_no, 0) + week.inserted
     return gained
-
-
-def _stage(
-    generation: int, known: Iterable[tuple[int, SampleBatch]], refs: dict[str, _Device]
-) -> _Stage:
-    """Rows by key, the merge rule applied among them, and the weeks they lie in."""
-    stage = _Stage({}, {}, {}, [])
-    rows = stage.rows
-    samples = 0
-    for offset, batch in known:
-        ref = refs[batch.device_id]
-        head = (generation << _OFFSET_BITS | offset, ref.customer_no)
-        week: Week | None = None
-        for slot, row in _tuples(batch, head, ref.device_no):
-            samples += 1
-            if week is None or not week.start_slot <= slot < week.end_slot:
-                week = week_of(slot, ref.zones)
-                place = (ref.customer_no, week.name)
-                stage.weeks[place] = week
-            key = (ref.customer_no, slot, ref.device_no)
-            old = rows.get(key)
-            if old is None:
-                rows[key] = row
-                stage.keys[place] = stage.keys.get(place, 0) + 1
-                continue
-            if (conflict := _conflict(key, old, row)) is not None:
-                stage.conflicts.append(conflict)
-            if (row[_REV], row[_TIE]) > (old[_REV], old[_TIE]):  # merge.wins, on columns
-                rows[key] = row
-    return stage._replace(samples=samples)
-
-
-def _conflict(key: Key, old: SampleTuple, new: SampleTuple) -> SampleTuple | None:
-    """What is noted of two rows of one key and rev, equally complete, with other content."""
-    a, b = int(old[_TIE] or 0), int(new[_TIE] or 0)
-    if old[_REV] != new[_REV] or a == b or completeness(a) != completeness(b):
-        return None
-    return (*key, new[_REV], max(a, b), min(a, b), new[_SRC])
-
-
-def _tuples(
-    batch: SampleBatch, head: tuple[int, int], device_no: int
-) -> Iterable[tuple[int, SampleTuple]]:
-    """Rows of a batch in the order of COLUMNS."""
-    received_s = batch.received_at // 1000
-    src, customer_no = head
-    for slot, (v, tz, rev, tie) in events.rows(batch.columns):
-        yield (
-            slot,
-            (tie, src, customer_no, slot, device_no, rev, received_s, v[1], v[2], tz, v[0], *v[3:]),
-        )
 
 
 def _bounds(
@@ -275,20 +197,20 @@ def _bounds(
     )
 
 
-async def _devices(db: Db, ids: set[str]) -> dict[str, _Device]:
+async def _devices(db: Db, ids: set[str]) -> dict[str, Device]:
     """Devices by public id, their customers' zones in order, which cannot change meanwhile."""
     await execute(db, "ledger.hold_zones", list(ids))
-    found: dict[str, _Device] = {}
+    found: dict[str, Device] = {}
     for row in await fetch(db, DeviceZone, "ledger.device_zones", list(ids)):
         before = found[row.device_id].zones if row.device_id in found else ()
         zones = (*before, ZoneSpan(row.from_week, row.zone))
-        found[row.device_id] = _Device(
+        found[row.device_id] = Device(
             row.device_no, row.customer_id, row.customer_no, zones, row.is_upload
         )
     return found
 
 
-async def _undone(db: Db, refs: dict[str, _Device]) -> set[str]:
+async def _undone(db: Db, refs: dict[str, Device]) -> set[str]:
     """Devices whose upload was undone; none of them can be while this chunk is written.
 
     Asked for only where a chunk has rows of an upload, so that other chunks pay nothing.
@@ -311,11 +233,11 @@ def _ids(batch: SampleBatch) -> tuple[str, str]:
     return batch.customer_id, batch.device_id
 
 
-async def _mark(db: Db, stage: _Stage, changed: Sequence[Upserted]) -> None:
+async def _mark(db: Db, staged: Stage, changed: Sequence[Upserted]) -> None:
     """Raises dirty_seq of the weeks that changed."""
     if not changed:
         return
-    touched = {(u.customer_no, u.week): stage.weeks[(u.customer_no, u.week)] for u in changed}
+    touched = {(u.customer_no, u.week): staged.weeks[(u.customer_no, u.week)] for u in changed}
     await execute(db, "ledger.mark_weeks_dirty", *_bounds(touched))
 
 
