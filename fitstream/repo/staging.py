@@ -226,12 +226,16 @@ def _weeks(table: Table, zones: Mapping[int, Zones]) -> tuple[dict[Place, Week],
     """Weeks that rows in the order of keys lie in, and how many in each."""
     weeks: dict[Place, Week] = {}
     keys: dict[Place, int] = {}
+    near: dict[Zones, Week] = {}  # found last: neighbours mostly share zone and week
     slots = table[_SLOT]
     begins = [0, *(np.flatnonzero(np.diff(table[_CUSTOMER])) + 1).tolist()]
     for begin, end in zip(begins, [*begins[1:], len(slots)], strict=True):
         customer_no, last, at = int(table[_CUSTOMER, begin]), int(slots[end - 1]), begin
+        home = zones[customer_no]
         while at < end:
-            week = week_of(int(slots[at]), zones[customer_no])
+            slot, week = int(slots[at]), near.get(home)
+            if week is None or not week.start_slot <= slot < week.end_slot:
+                week = near[home] = week_of(slot, home)
             is_last = last < week.end_slot
             next_at = end if is_last else at + int(np.searchsorted(slots[at:end], week.end_slot))
             weeks[customer_no, week.name] = week
