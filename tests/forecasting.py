@@ -117,6 +117,12 @@ async def do_job(
     return done.result
 
 
+async def forget_jobs(repo: Repo) -> None:
+    """Of what was planned nothing waits: a dispatcher of a later test tells oldest jobs first."""
+    async with repo.connection() as db:
+        await db.execute("UPDATE job SET state = 'cancelled' WHERE state = 'queued'")
+
+
 class Study:
     """A programme with a model and its walkers, and the jobs of both."""
 

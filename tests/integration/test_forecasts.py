@@ -20,7 +20,7 @@ from fitstream.tasks.forecasts import forecast
 from fitstream.tasks.score_forecasts import score_forecasts
 from fitstream.tasks.today import forecast_today
 from tests.conftest import RunningStack
-from tests.forecasting import GATE_WQL, Study, new_programme, walk
+from tests.forecasting import GATE_WQL, Study, forget_jobs, new_programme, walk
 from tests.ledgered import LedgerWearer
 
 pytestmark = pytest.mark.stack
@@ -33,6 +33,7 @@ THEN = MIDNIGHT - timedelta(days=14, hours=-1)  # an hour after a midnight two w
 async def study(repo: Repo, services: Settings) -> AsyncIterator[Study]:
     async with open_store(services) as store:
         yield Study((repo, store, services), await new_programme(repo, store))
+    await forget_jobs(repo)
 
 
 async def test_the_next_day_and_the_next_week_are_issued_together_and_agree(study: Study) -> None:

@@ -20,7 +20,7 @@ from fitstream.tasks import issuing
 from fitstream.tasks.context import JobContext
 from fitstream.tasks.forecasts import forecast
 from fitstream.tasks.today import forecast_today
-from tests.forecasting import Study, new_programme, walk
+from tests.forecasting import Study, forget_jobs, new_programme, walk
 from tests.ledgered import LedgerWearer
 
 pytestmark = pytest.mark.stack
@@ -32,6 +32,7 @@ THEN = MIDNIGHT - timedelta(days=14, hours=-1)  # an hour after a midnight two w
 async def study(repo: Repo, services: Settings) -> AsyncIterator[Study]:
     async with open_store(services) as store:
         yield Study((repo, store, services), await new_programme(repo, store))
+    await forget_jobs(repo)
 
 
 class Stopped(Exception):

@@ -24,6 +24,7 @@ async def test_block_prepares_and_fits_its_struct(repo: Repo, module: str, name:
         await db.execute(text_of("ledger.create_stage"))
         prepared = await db.prepare(text_of(f"{module}.{name}"))
         columns = [attribute.name for attribute in prepared.get_attributes()]
+        await db.execute("SELECT 1")  # what is prepared and not run leaves its deadline running
     row = blocks(module)[name].row
     if row is not None:
         assert columns == list(_struct(module, row).__struct_fields__)
