@@ -22,6 +22,8 @@ QUICK = {
     "FITSTREAM_COHORT_QUIET_S": "4",
     "FITSTREAM_COHORT_MAX_S": "30",
     "FITSTREAM_TRAIN_BUDGET_S": "40",
+    # To start a process for each of six small candidates takes ten times as long as they do.
+    "FITSTREAM_TRAIN_SHARE_FROM_S": "60",
     "FITSTREAM_ARCHIVE_MAX_AGE_S": "5",
     "FITSTREAM_POST_INTERVAL_S": "60",
 }
