@@ -131,6 +131,7 @@ async def test_without_s3_a_week_file_is_503_and_there_again_afterwards(
     assert await admin.week_file(wearer.customer.id, week, 1) == before
 
 
+@pytest.mark.slow  # 20 s, and the matrix of faults takes Redis away in six ways
 async def test_without_redis_nothing_but_jobs_waits(
     stack: RunningStack, admin: Client, http: ClientSession, wearer: Wearer
 ) -> None:
