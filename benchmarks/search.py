@@ -99,11 +99,12 @@ async def _one(running: Stack, workers: int, recipe: Recipe) -> Search:
         async with repo.connection() as db:
             model = await models.get_model(db, job.result["model"])
     took = (job.done_at - job.started_at).total_seconds()
-    spent = sum(child.result["trial"]["seconds"] for child in children)
+    trained = [child for child in children if child.kind == "train_candidate"]
+    spent = sum(child.result["trial"]["seconds"] for child in trained)
     board = [
         {k: v for k, v in row.items() if k != "seconds"} for row in model.metrics["leaderboard"]
     ]
-    return Search(workers, round(took, 1), len(children), round(spent, 1), model.sha256, board)
+    return Search(workers, round(took, 1), len(trained), round(spent, 1), model.sha256, board)
 
 
 def _part() -> bytes:
